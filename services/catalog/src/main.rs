@@ -1,0 +1,3 @@
+//! Products, prices, stock and reservations.
+
+fn main() {}

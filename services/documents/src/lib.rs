@@ -1,0 +1,1 @@
+//! Invoices and related documents: for now a service that answers its health checks.

@@ -1,0 +1,3 @@
+//! Invoices and related documents: for now a service that answers its health checks.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The only public door: authentication, validation, idempotent intake, reads passed through.

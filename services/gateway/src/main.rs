@@ -1,0 +1,3 @@
+//! The only public door: authentication, validation, idempotent intake, reads passed through.
+
+fn main() {}

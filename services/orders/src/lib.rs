@@ -1,0 +1,1 @@
+//! The order worker, order queries and the outbox relay.

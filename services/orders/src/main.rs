@@ -1,0 +1,3 @@
+//! The order worker, order queries and the outbox relay.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Order receipts and live status over Redis, best effort.

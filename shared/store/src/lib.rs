@@ -1,0 +1,1 @@
+//! Postgres kit: pool, migrations, inbox, outbox and its relay, keyset cursors.

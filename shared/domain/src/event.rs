@@ -1,0 +1,74 @@
+//! What leaves the orders service through its outbox, after the transaction that made it true.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::id::CustomerId;
+use crate::order::Order;
+
+/// Something that became true about an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OrderEventKind {
+    /// Priced, stock reserved: the invoice is due.
+    #[serde(rename = "order.confirmed")]
+    Confirmed,
+    /// Could not be taken.
+    #[serde(rename = "order.rejected")]
+    Rejected,
+    /// Called off: a credit note is due if there was an invoice.
+    #[serde(rename = "order.cancelled")]
+    Cancelled,
+    /// Paid.
+    #[serde(rename = "order.paid")]
+    Paid,
+    /// Goods went out: the delivery note is due.
+    #[serde(rename = "order.shipped")]
+    Shipped,
+    /// Goods came back: a credit note is due.
+    #[serde(rename = "order.returned")]
+    Returned,
+}
+
+impl OrderEventKind {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "order.confirmed",
+            Self::Rejected => "order.rejected",
+            Self::Cancelled => "order.cancelled",
+            Self::Paid => "order.paid",
+            Self::Shipped => "order.shipped",
+            Self::Returned => "order.returned",
+        }
+    }
+
+    /// Whether a document is made of it.
+    #[must_use]
+    pub const fn makes_document(self) -> bool {
+        matches!(
+            self,
+            Self::Confirmed | Self::Cancelled | Self::Shipped | Self::Returned
+        )
+    }
+}
+
+/// An event as it stands in the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderEvent {
+    /// Version of this shape.
+    pub v: u32,
+    /// What became true.
+    #[serde(rename = "type")]
+    pub kind: OrderEventKind,
+    /// The event, once: receivers deduplicate by it.
+    pub event_id: Uuid,
+    /// Whose order.
+    pub customer_id: CustomerId,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The order as it was then, whole, so that a receiver need not ask.
+    pub order: Order,
+}

@@ -1,0 +1,75 @@
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal;
+use nix::unistd::Pid;
+
+/// A port of 127.0.0.1 that was free a moment ago. Another process may take it first: try again then.
+///
+/// # Errors
+/// When the machine has no port left.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+/// Whether a process with this pid exists (a zombie counts until it is reaped).
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    // Signal 0 only asks; EPERM means that it is there and another user's.
+    raw(pid).is_some_and(|pid| matches!(signal::kill(pid, None), Ok(()) | Err(Errno::EPERM)))
+}
+
+pub(crate) fn raw(pid: u32) -> Option<Pid> {
+    i32::try_from(pid)
+        .ok()
+        .filter(|pid| *pid > 0)
+        .map(Pid::from_raw)
+}
+
+/// Whether `pid` is a server of this name that works in `dir`. Guards against pids that the system has given to another
+/// process since.
+pub(crate) fn serves(pid: u32, name: &str, dir: &Path) -> bool {
+    if !is_alive(pid) {
+        return false;
+    }
+    if cfg!(target_os = "linux") {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        // Both servers change into their data directory.
+        let works_here = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir);
+        comm.trim().starts_with(name) && works_here
+    } else {
+        std::process::Command::new("ps")
+            .args(["-o", "comm=", "-p", &pid.to_string()])
+            .output()
+            .is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(name))
+    }
+}
+
+/// The last lines of a log file, at most 4 KiB; empty when there is none.
+#[must_use]
+pub fn log_tail(path: &Path, lines_max: usize) -> String {
+    const BYTES_MAX: u64 = 4096;
+    let read = || -> io::Result<String> {
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(BYTES_MAX)))?;
+        let mut bytes = Vec::new();
+        file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(lines_max)..].join("\n")
+}
+
+/// 32 hexadecimal digits from the system's generator: a password that needs no escaping in a URL.
+pub(crate) fn random_password() -> io::Result<String> {
+    let mut bytes = [0u8; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

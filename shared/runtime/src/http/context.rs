@@ -1,0 +1,68 @@
+//! What is known about the request in hand, for whoever answers it or calls on from it.
+
+use axum::http::{HeaderMap, HeaderValue};
+use uuid::Uuid;
+
+use crate::trace::TraceContext;
+
+/// The header that names one request in logs, answers and problem documents.
+pub const REQUEST_ID: &str = "x-request-id";
+/// The W3C header that names a trace and the calling span.
+pub const TRACEPARENT: &str = "traceparent";
+/// A caller's own request id is honoured up to this length.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// Names of the request in hand.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The caller's `x-request-id`, or a new one.
+    pub request_id: HeaderValue,
+    /// The caller's trace with a span of ours, or a new trace.
+    pub trace: TraceContext,
+}
+
+impl Context {
+    pub(crate) fn of(headers: &HeaderMap) -> (Self, Option<TraceContext>) {
+        let parent: Option<TraceContext> = headers
+            .get(TRACEPARENT)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.parse().ok());
+        let trace = parent.map_or_else(TraceContext::root, TraceContext::child);
+        let honoured = |id: &&HeaderValue| {
+            (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+                && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        };
+        let request_id = headers
+            .get(REQUEST_ID)
+            .filter(honoured)
+            .cloned()
+            .unwrap_or_else(new_request_id);
+        (Self { request_id, trace }, parent)
+    }
+
+    /// The context of the request that this task is answering; `None` outside of one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// The request id as text.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    pub(crate) async fn scope<F: Future>(self, answer: F) -> F::Output {
+        CURRENT.scope(self, answer).await
+    }
+}
+
+fn new_request_id() -> HeaderValue {
+    let mut text = [0; uuid::fmt::Simple::LENGTH];
+    let text: &str = Uuid::new_v4().simple().encode_lower(&mut text);
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}

@@ -72,6 +72,9 @@ pub struct StoreOptions {
     pub log: Option<std::path::PathBuf>,
     /// The port to listen on; a free one when `None`.
     pub port: Option<u16>,
+    /// The password of a new Redis (letters and digits only); a random one when `None`. For a test that replaces a
+    /// server under the same URL.
+    pub redis_password: Option<String>,
 }
 
 impl StoreOptions {
@@ -85,6 +88,7 @@ impl StoreOptions {
             search: Search::from_env(),
             log: None,
             port: None,
+            redis_password: None,
         }
     }
 }

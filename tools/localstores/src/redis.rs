@@ -95,6 +95,12 @@ impl Redis {
         format!("redis://:{}@127.0.0.1:{}", self.password, self.port)
     }
 
+    /// The password within [`Redis::url`].
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
     /// The port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -110,8 +110,8 @@ pub enum Error {
     /// The server could not be ended.
     #[error("{what} (process {pid}) did not stop within {seconds} s")]
     NotStopped {
-        /// "Postgres" or "Redis".
-        what: &'static str,
+        /// Its name.
+        what: String,
         /// The server.
         pid: u32,
         /// The limit.

@@ -279,9 +279,10 @@ async fn launch(
     }
     let throwaway = options.durability == Durability::Throwaway;
     let mut server = Supervised::spawn(Spec {
-        what: WHAT,
+        what: WHAT.to_owned(),
         program: &program.path,
         args,
+        env: Vec::new(),
         run_as: placement.run_as,
         working_dir: dir,
         log,

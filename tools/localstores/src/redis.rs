@@ -232,9 +232,10 @@ async fn launch(
     let dir = &placement.data();
     let throwaway = options.durability == Durability::Throwaway;
     let mut server = Supervised::spawn(Spec {
-        what: WHAT,
+        what: WHAT.to_owned(),
         program: &program.path,
         args: vec![placement.dir.join(CONFIG).to_string_lossy().into_owned()],
+        env: Vec::new(),
         run_as: placement.run_as,
         working_dir: dir,
         log,

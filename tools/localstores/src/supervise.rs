@@ -55,26 +55,59 @@ pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// What to run and how to end it.
 #[derive(Debug)]
-pub(crate) struct Spec<'a> {
-    /// "Postgres" or "Redis", for messages.
-    pub(crate) what: &'static str,
-    pub(crate) program: &'a Path,
-    pub(crate) args: Vec<String>,
-    pub(crate) run_as: Option<Account>,
-    pub(crate) working_dir: &'a Path,
-    /// Receives the server's standard output and error, appended.
-    pub(crate) log: &'a Path,
-    pub(crate) stop_signal: &'static str,
-    pub(crate) hard_signal: &'static str,
-    pub(crate) stop_max: Duration,
-    /// Removed when the server has ended.
+pub struct Spec<'a> {
+    /// Its name in messages.
+    pub what: String,
+    /// The binary.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables in addition to the owner's own.
+    pub env: Vec<(String, String)>,
+    /// Where it runs.
+    pub working_dir: &'a Path,
+    /// Receives its standard output and error, appended.
+    pub log: &'a Path,
+    /// How it is asked to stop: `TERM`, `INT`, …
+    pub stop_signal: &'static str,
+    /// How it is ended when it has not stopped in time: `KILL`, …
+    pub hard_signal: &'static str,
+    /// The time it gets, in whole seconds.
+    pub stop_max: Duration,
+    /// Removed when it has ended.
     pub(crate) remove_dir: Option<PathBuf>,
+    pub(crate) run_as: Option<Account>,
+}
+
+impl<'a> Spec<'a> {
+    /// A program without arguments that is stopped by `SIGTERM`, and after 30 s by `SIGKILL`.
+    #[must_use]
+    pub fn new(
+        what: impl Into<String>,
+        program: &'a Path,
+        working_dir: &'a Path,
+        log: &'a Path,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            program,
+            args: Vec::new(),
+            env: Vec::new(),
+            working_dir,
+            log,
+            stop_signal: "TERM",
+            hard_signal: "KILL",
+            stop_max: Duration::from_secs(30),
+            remove_dir: None,
+            run_as: None,
+        }
+    }
 }
 
 /// A running server with its watchdog. Dropping it asks the server to stop and does not wait; [`Supervised::stop`] waits.
 #[derive(Debug)]
-pub(crate) struct Supervised {
-    what: &'static str,
+pub struct Supervised {
+    what: String,
     pid: u32,
     watchdog: Child,
     /// Closing it is the stop request.
@@ -84,7 +117,12 @@ pub(crate) struct Supervised {
 }
 
 impl Supervised {
-    pub(crate) async fn spawn(spec: Spec<'_>) -> Result<Self, Error> {
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the log cannot be opened or the watchdog cannot be started. A program that ends at once shows
+    /// by [`Supervised::has_ended`].
+    pub async fn spawn(spec: Spec<'_>) -> Result<Self, Error> {
         let program = spec.program.to_owned();
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -96,6 +134,7 @@ impl Supervised {
             .args(["-c", WATCHDOG, "steelyard-watchdog"])
             .arg(spec.program)
             .args(&spec.args)
+            .envs(spec.env)
             .env("STOP_SIGNAL", spec.stop_signal)
             .env("HARD_SIGNAL", spec.hard_signal)
             .env("STOP_SECONDS_MAX", spec.stop_max.as_secs().to_string())
@@ -136,35 +175,43 @@ impl Supervised {
         })
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// The program's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
         self.pid
     }
 
     /// Whether the server (and so its watchdog) has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         matches!(self.watchdog.try_wait(), Ok(Some(_)))
     }
 
     /// Sends a signal to the server; false when it is gone.
-    pub(crate) fn signal(&mut self, signal: Signal) -> bool {
+    pub fn signal(&mut self, signal: Signal) -> bool {
         // While the watchdog lives it has not reaped the server, so the pid is still the server's.
         !self.has_ended() && raw(self.pid).is_some_and(|pid| signal::kill(pid, signal).is_ok())
     }
 
     /// Asks the server to stop and waits until it is gone; after the stop time the watchdog ends it hard.
-    pub(crate) async fn stop(mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`] when even that had no effect.
+    pub async fn stop(mut self) -> Result<(), Error> {
         self.leash = None;
         // A second more than the watchdog takes to turn hard.
         self.ended(self.stop_max + Duration::from_secs(2)).await
     }
 
     /// Waits until the server is gone.
-    pub(crate) async fn ended(&mut self, wait_max: Duration) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`] when it was still there after `wait_max`.
+    pub async fn ended(&mut self, wait_max: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + wait_max;
         while !self.has_ended() {
             if Instant::now() >= deadline {
                 return Err(Error::NotStopped {
-                    what: self.what,
+                    what: self.what.clone(),
                     pid: self.pid,
                     seconds: wait_max.as_secs(),
                 });

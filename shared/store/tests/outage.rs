@@ -1,0 +1,109 @@
+//! Start, migrations and outages against real Postgres.
+
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use steelyard_store::{
+    Database, MigrateError, PoolOptions, connect, is_contention, is_outage, migrate, migrator,
+};
+use steelyard_testkit::wait_for;
+use tokio_util::sync::CancellationToken;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn shop() -> Migrator {
+    migrator([(1, "shop", "CREATE TABLE goods (sku text PRIMARY KEY)")])
+}
+
+fn options() -> PoolOptions {
+    PoolOptions {
+        acquire_max: Duration::from_millis(300),
+        ..PoolOptions::new("shop")
+    }
+}
+
+#[tokio::test]
+async fn a_service_starts_without_its_database_and_becomes_ready_when_it_comes_and_again_later() {
+    let server = steelyard_testkit::postgres().await;
+    let proxy = steelyard_testkit::proxy(server.address()).await;
+    proxy.refuse();
+    let url = server.url_via(proxy.address());
+    let database = Database::new(&url, &options(), shop()).unwrap();
+    let stop = CancellationToken::new();
+    let tending = tokio::spawn({
+        let (database, stop) = (database.clone(), stop.clone());
+        async move { database.tend(stop).await }
+    });
+    let error = sqlx::query("SELECT 1").execute(database.pool()).await;
+    assert!(is_outage(&error.unwrap_err()));
+    assert!(database.check().is_err() && !database.is_migrated());
+
+    proxy.restore();
+    tokio::time::timeout(SOON, database.ready()).await.unwrap();
+    assert!(database.check().is_ok() && database.is_migrated());
+    let insert = "INSERT INTO shop.goods VALUES ('a')";
+    sqlx::query(insert).execute(database.pool()).await.unwrap();
+    let twice = sqlx::query(insert).execute(database.pool()).await;
+    assert!(!is_outage(&twice.unwrap_err()), "a duplicate is no outage");
+
+    proxy.refuse();
+    wait_for("it is known to be away", SOON, async || {
+        database.check().is_err()
+    })
+    .await;
+    assert!(database.is_migrated());
+    proxy.restore();
+    wait_for("it is back", SOON, async || database.check().is_ok()).await;
+    stop.cancel();
+    tending.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn instances_that_start_together_migrate_once_and_a_changed_migration_is_refused() {
+    let server = steelyard_testkit::postgres().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for schema in ["shop", "shop", "shop", "other"] {
+        let pool = connect(
+            &server.url,
+            &PoolOptions {
+                schema,
+                ..options()
+            },
+        )
+        .unwrap();
+        tasks.spawn(async move { migrate(&pool, schema, &shop()).await });
+    }
+    while let Some(migrated) = tasks.join_next().await {
+        migrated.unwrap().unwrap();
+    }
+    let pool = connect(&server.url, &options()).unwrap();
+    let changed = migrator([(1, "shop", "CREATE TABLE goods (sku text)")]);
+    let refused = migrate(&pool, "shop", &changed).await;
+    assert!(
+        matches!(refused, Err(MigrateError::Broken { .. })),
+        "{refused:?}"
+    );
+    let newer = migrator([
+        (1, "shop", "CREATE TABLE goods (sku text PRIMARY KEY)"),
+        (2, "more", "SELECT 1"),
+    ]);
+    migrate(&pool, "shop", &newer).await.unwrap();
+    migrate(&pool, "shop", &shop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_statement_has_a_time_limit_and_a_deadlock_is_contention() {
+    let server = steelyard_testkit::postgres().await;
+    let options = PoolOptions {
+        statement_max: Duration::from_millis(50),
+        ..options()
+    };
+    let pool = connect(&server.url, &options).unwrap();
+    let slow = sqlx::query("SELECT pg_sleep(5)").execute(&pool).await;
+    assert!(is_outage(&slow.unwrap_err()));
+    let lost = sqlx::query("DO $$ BEGIN RAISE EXCEPTION SQLSTATE '40P01'; END $$")
+        .execute(&pool)
+        .await
+        .unwrap_err();
+    assert!(is_contention(&lost) && !is_outage(&lost));
+}

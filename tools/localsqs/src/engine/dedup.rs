@@ -1,0 +1,115 @@
+//! What a FIFO queue remembers of the last five minutes: sends to be told apart from their repeats, and receives that a
+//! client may ask for again.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// AWS's deduplication interval, also that of receive attempts: five minutes, counted from the first send.
+pub(crate) const INTERVAL_MS: u64 = 300_000;
+
+/// A map whose entries are all kept for [`INTERVAL_MS`].
+#[derive(Debug)]
+pub(crate) struct Recent<V> {
+    entries: HashMap<String, (u64, V)>,
+    by_age: VecDeque<(u64, String)>,
+}
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), by_age: VecDeque::new() }
+    }
+}
+
+impl<V> Recent<V> {
+    pub(crate) fn get(&self, key: &str) -> Option<&V> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        self.entries.get_mut(key).map(|(_, value)| value)
+    }
+
+    /// Remembers `value` until [`INTERVAL_MS`] after `start_ms`; replaces what was remembered under `key`.
+    pub(crate) fn insert(&mut self, key: String, start_ms: u64, value: V) {
+        self.by_age.push_back((start_ms, key.clone()));
+        self.entries.insert(key, (start_ms, value));
+    }
+
+    /// Forgets what is older than the interval.
+    pub(crate) fn expire(&mut self, now_ms: u64) {
+        while let Some((start_ms, _)) = self.by_age.front()
+            && start_ms.saturating_add(INTERVAL_MS) <= now_ms
+        {
+            if let Some((start_ms, key)) = self.by_age.pop_front()
+                // A later entry under the same key stays.
+                && self.entries.get(&key).is_some_and(|(latest, _)| *latest == start_ms)
+            {
+                self.entries.remove(&key);
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.by_age.clear();
+    }
+
+    /// All entries with the time they began, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u64, &V)> {
+        self.by_age.iter().filter_map(|(start_ms, key)| {
+            let (latest, value) = self.entries.get(key)?;
+            (latest == start_ms).then_some((key.as_str(), *start_ms, value))
+        })
+    }
+}
+
+/// The first message sent under a deduplication id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FirstSend {
+    pub(crate) id: Uuid,
+    pub(crate) seq: u64,
+    /// Place in the log: a repeat is answered only once the first is on disk.
+    #[serde(skip)]
+    pub(crate) logged_at: u64,
+}
+
+/// The messages that a receive attempt was given.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) given: Vec<Given>,
+}
+
+/// A message as it was given: if any of this has changed since, the attempt cannot be had again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) seq: u64,
+    pub(crate) receipt: u64,
+    pub(crate) until_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_forgotten_five_minutes_after_it_began_and_not_before() {
+        let mut recent = Recent::default();
+        recent.insert("a".to_owned(), 1_000, 1);
+        recent.expire(1_000 + INTERVAL_MS - 1);
+        assert_eq!(recent.get("a"), Some(&1));
+        recent.expire(1_000 + INTERVAL_MS);
+        assert_eq!(recent.get("a"), None);
+    }
+
+    #[test]
+    fn a_replaced_entry_lives_its_own_five_minutes() {
+        let mut recent = Recent::default();
+        recent.insert("a".to_owned(), 0, 1);
+        recent.insert("a".to_owned(), 10, 2);
+        recent.expire(INTERVAL_MS);
+        assert_eq!(recent.get("a"), Some(&2));
+        assert_eq!(recent.iter().count(), 1);
+    }
+}

@@ -25,11 +25,13 @@ mod database;
 pub mod jwt;
 mod proxy;
 mod redis;
+mod sqs;
 mod wait;
 
 pub use database::{TestDatabase, postgres};
 pub use proxy::{Proxy, ProxyStatus, proxy};
 pub use redis::{TestRedis, redis};
+pub use sqs::{sqs, sqs_with};
 pub use wait::{wait_for, wait_for_ok};
 
 use std::fmt::Display;

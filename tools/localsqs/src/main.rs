@@ -1,7 +1,7 @@
 //! The `localsqs` command.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{IsTerminal as _, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     time::Duration,
@@ -49,6 +49,10 @@ struct Serve {
     /// too. May be given many times.
     #[arg(long = "queue", value_name = "SPEC")]
     queues: Vec<QueueSpec>,
+    /// Compact the log when it has grown to this many bytes, and from there on whenever it has outgrown twice the last
+    /// snapshot.
+    #[arg(long, value_name = "BYTES", default_value_t = Config::default().log_bytes_before_compaction)]
+    compact_after: u64,
     /// Region in the queues' ARNs.
     #[arg(long, default_value = "us-east-1", env = "AWS_REGION")]
     region: String,
@@ -63,7 +67,7 @@ fn main() -> anyhow::Result<()> {
         return healthcheck(address);
     }
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(cli.serve))
 }
 
@@ -80,6 +84,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         region: options.region,
         account_id: options.account,
         queues: options.queues,
+        log_bytes_before_compaction: options.compact_after,
         ..Config::default()
     })
     .await?;

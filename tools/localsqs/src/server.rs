@@ -52,6 +52,9 @@ pub enum StartError {
         /// SQS's words for it.
         reason: String,
     },
+    /// A fault in this program: opening the storage panicked.
+    #[error("opening the storage failed: {0}")]
+    Panicked(String),
     /// A file of the log is damaged in a place that had been on disk: messages would be lost by going on.
     #[error("{}: {reason}; restore the file from a backup, or move the directory away to begin anew", file.display())]
     Damaged {
@@ -96,7 +99,12 @@ impl Server {
         let (connections_max, request_bytes_max, account_id) =
             (config.connections_max, config.request_bytes_max, config.account_id.clone());
         let queues = config.queues.clone();
-        let engine = open_engine(config, stop.clone()).await?;
+        let engine = tokio::task::spawn_blocking({
+            let stop = stop.clone();
+            move || open_engine(config, stop)
+        })
+        .await
+        .map_err(|error| StartError::Panicked(error.to_string()))??;
         for spec in &queues {
             engine.ensure(spec).await.map_err(|error| StartError::Queue {
                 name: spec.name.clone(),
@@ -182,7 +190,7 @@ async fn accept(listener: TcpListener, service: Arc<Service>, connections_max: u
 }
 
 async fn close(engine: &Engine) {
-    if let Some(journal) = &engine.core.journal {
+    if let Some(journal) = engine.core.journal.get() {
         journal.close().await;
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 /// AWS's rule for message text: what XML 1.0 allows.
 pub(super) fn is_message_text(text: &str) -> bool {
     // Most text is plain ASCII: look at bytes first.
-    let plain = |byte: u8| byte >= 0x20 && byte < 0x80 || matches!(byte, b'\t' | b'\n' | b'\r');
+    let plain = |byte: u8| (0x20..0x80).contains(&byte) || matches!(byte, b'\t' | b'\n' | b'\r');
     text.bytes().all(plain)
         || text.chars().all(|c| {
             matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')

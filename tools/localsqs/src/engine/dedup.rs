@@ -56,12 +56,25 @@ impl<V> Recent<V> {
         self.by_age.clear();
     }
 
-    /// All entries with the time they began, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u64, &V)> {
-        self.by_age.iter().filter_map(|(start_ms, key)| {
-            let (latest, value) = self.entries.get(key)?;
-            (latest == start_ms).then_some((key.as_str(), *start_ms, value))
-        })
+    /// Entries that began at `from_ms` or later, oldest first: `max` of them, and what began in the same millisecond as
+    /// the last.
+    pub(crate) fn chunk(&self, from_ms: u64, max: usize) -> Vec<(String, u64, V)>
+    where
+        V: Clone,
+    {
+        let start = self.by_age.partition_point(|(start_ms, _)| *start_ms < from_ms);
+        let mut chunk: Vec<(String, u64, V)> = Vec::new();
+        for (start_ms, key) in self.by_age.range(start..) {
+            if chunk.len() >= max && chunk.last().is_some_and(|(_, last_ms, _)| last_ms < start_ms) {
+                break;
+            }
+            if let Some((latest, value)) = self.entries.get(key)
+                && latest == start_ms
+            {
+                chunk.push((key.clone(), *start_ms, value.clone()));
+            }
+        }
+        chunk
     }
 }
 
@@ -110,6 +123,23 @@ mod tests {
         recent.insert("a".to_owned(), 10, 2);
         recent.expire(INTERVAL_MS);
         assert_eq!(recent.get("a"), Some(&2));
-        assert_eq!(recent.iter().count(), 1);
+        assert_eq!(recent.chunk(0, 10), [("a".to_owned(), 10, 2)]);
+    }
+
+    #[test]
+    fn chunks_give_every_entry_once() {
+        let mut recent = Recent::default();
+        for at in 0..100 {
+            recent.insert(at.to_string(), at / 7, at);
+        }
+        let (mut seen, mut from_ms) = (Vec::new(), 0);
+        while let Some((_, last_ms, _)) = {
+            let chunk = recent.chunk(from_ms, 10);
+            seen.extend(chunk.iter().map(|(_, _, value)| *value));
+            chunk.last().cloned()
+        } {
+            from_ms = last_ms + 1;
+        }
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
     }
 }

@@ -11,7 +11,7 @@ mod standard;
 pub(crate) mod state;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -196,16 +196,13 @@ impl Engine {
     }
 
     /// For the replay of the log: takes a queue out again.
-    pub(crate) fn forget_queue(&self, name: &str, uid: u64) {
+    pub(crate) fn forget_queue(&self, queue: &Queue) {
         let mut queues = self.registry.queues.write();
-        if queues.get(name).is_some_and(|queue| queue.uid == uid) {
-            queues.remove(name);
+        if queues.get(&queue.name).is_some_and(|present| present.uid == queue.uid) {
+            queues.remove(&queue.name);
         }
     }
 }
-
-/// Queues by their number, for the replay of the log.
-pub(crate) type QueuesByUid = HashMap<u64, Arc<Queue>>;
 
 /// Checks a new queue's name; whether it is a FIFO queue's.
 fn check_name(name: &str, attributes: &AttributeMap) -> Result<bool, Error> {

@@ -4,7 +4,7 @@
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -34,7 +34,8 @@ use crate::{
 /// What all queues of a server share.
 pub(crate) struct Core {
     pub(crate) clock: Clock,
-    pub(crate) journal: Option<Journal>,
+    /// Empty while the log is replayed, and for good when messages are kept in memory.
+    pub(crate) journal: OnceLock<Journal>,
     pub(crate) stop: CancellationToken,
     pub(crate) in_flight_messages_max: usize,
     pub(crate) stored_bytes_max: usize,
@@ -47,12 +48,12 @@ pub(crate) struct Core {
 impl Core {
     /// Appends to the log; returns the place up to which it must be on disk for this record to be safe.
     pub(crate) fn log(&self, record: &Record) -> u64 {
-        self.journal.as_ref().map_or(0, |journal| journal.append(record))
+        self.journal.get().map_or(0, |journal| journal.append(record))
     }
 
     /// Returns once the log is on disk up to `place`.
     pub(crate) async fn durable(&self, place: u64) -> Result<(), Error> {
-        match &self.journal {
+        match self.journal.get() {
             Some(journal) => journal.durable(place).await.map_err(Error::unavailable),
             None => Ok(()),
         }
@@ -60,7 +61,7 @@ impl Core {
 
     /// Refuses a change up front when the log cannot take it.
     pub(crate) fn writable(&self) -> Result<(), Error> {
-        match &self.journal {
+        match self.journal.get() {
             Some(journal) => journal.writable().map_err(Error::unavailable),
             None => Ok(()),
         }
@@ -178,6 +179,11 @@ impl Queue {
         result
     }
 
+    /// The number that the next message of any queue gets.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.core.next_seq.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
         self.with(|state, _| state.settings.clone())
     }
@@ -223,7 +229,7 @@ impl Queue {
         let visibility =
             if delay_ms == 0 { Visibility::Visible } else { Visibility::Delayed { until_ms: now_ms + delay_ms } };
         let mut message = Message::new(id, content, now_ms, visibility);
-        if self.core.journal.is_some() {
+        if self.core.journal.get().is_some() {
             message.logged_at = self.core.log(&Record::Put {
                 queue: self.uid,
                 seq,
@@ -345,7 +351,7 @@ impl Queue {
                 .collect();
             state.attempts.insert(attempt.to_owned(), now_ms, Attempt { given });
         }
-        if self.core.journal.is_some() {
+        if self.core.journal.get().is_some() {
             let messages = deliveries
                 .iter()
                 .map(|delivery| Received {
@@ -431,7 +437,7 @@ impl Queue {
     fn transfer(&self, state: &mut State, from_seq: u64, mut message: Message, to: Arc<Self>) -> Transfer {
         let seq = self.core.seq();
         state.remove(from_seq);
-        if self.core.journal.is_some() {
+        if self.core.journal.get().is_some() {
             message.logged_at = self.core.log(&Record::Moved {
                 from: self.uid,
                 from_seq,
@@ -587,11 +593,7 @@ impl Queue {
         let logged_at = self.with(|state, now_ms| {
             let mut settings = state.settings.clone();
             change(&mut settings, &mut state.tags)?;
-            if settings.fifo && settings.delay_seconds != state.settings.delay_seconds {
-                state.redelay(settings.delay_seconds * 1_000);
-            }
-            state.settings = settings;
-            state.modified_ms = now_ms;
+            state.configure(settings, now_ms);
             Ok(self.core.log(&self.as_record(state)))
         })??;
         self.core.durable(logged_at).await

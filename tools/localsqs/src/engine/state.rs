@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use uuid::Uuid;
+
 use super::{
     dedup::{Attempt, FirstSend, Recent},
     fifo::FifoIndex,
@@ -226,8 +228,23 @@ impl State {
         self.attempts.clear();
     }
 
+    pub(crate) fn configure(&mut self, settings: Settings, now_ms: u64) {
+        if settings.fifo && settings.delay_seconds != self.settings.delay_seconds {
+            self.redelay(settings.delay_seconds * 1_000);
+        }
+        self.settings = settings;
+        self.modified_ms = now_ms;
+    }
+
+    /// For the replay of the log: notes the first message under a deduplication key, unless it is noted already.
+    pub(crate) fn remember_send(&mut self, key: String, start_ms: u64, id: Uuid, seq: u64) {
+        if self.first_sends.get(&key).is_none_or(|first| first.seq != seq) {
+            self.first_sends.insert(key, start_ms, FirstSend { id, seq, logged_at: 0 });
+        }
+    }
+
     /// A FIFO queue's new delay also holds for messages that are already delayed (AWS: "retroactive").
-    pub(crate) fn redelay(&mut self, delay_ms: u64) {
+    fn redelay(&mut self, delay_ms: u64) {
         let delayed: Vec<(u64, u64)> = self
             .messages
             .iter()

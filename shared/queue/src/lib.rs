@@ -1,4 +1,75 @@
-//! SQS as it must be used: a micro-batching producer and a consumer runtime that loses nothing.
+//! SQS as it must be used: a producer that gathers concurrent sends into batches, and a consumer runtime that keeps
+//! what SQS only makes possible: nothing lost, order within a group, no message poisoned by an outage.
+//!
+//! # Sending
+//! ```no_run
+//! use std::sync::Arc;
+//! use steelyard_queue::{OutgoingMessage, Producer, ProducerOptions, SqsConfig, SqsTransport};
+//!
+//! # async fn example() -> Result<(), steelyard_queue::SendError> {
+//! let transport = Arc::new(SqsTransport::connect(SqsConfig::default()).await);
+//! let producer = Producer::start(transport, "orders.fifo", ProducerOptions::default());
+//! // Returns when SQS has acknowledged this very message; concurrent sends share a call.
+//! let sent = producer.send(OutgoingMessage::fifo("customer-17850", "dedup-id", r#"{"v":1}"#)).await?;
+//! println!("{} {:?}", sent.message_id, sent.sequence_number);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Receiving
+//! ```no_run
+//! use std::sync::Arc;
+//! use steelyard_queue::{Consumer, Handler, Outcome, Set, SqsConfig, SqsTransport, Tap};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! struct Worker {
+//!     tap: Tap,
+//! }
+//!
+//! impl Handler for Worker {
+//!     async fn handle(&self, set: &Set) -> Vec<Outcome> {
+//!         set.deliveries()
+//!             .iter()
+//!             .map(|delivery| match delivery.body.parse::<u64>() {
+//!                 Ok(_number) => Outcome::Done,
+//!                 Err(error) => Outcome::park(format!("not a number: {error}")),
+//!             })
+//!             .collect()
+//!     }
+//! }
+//!
+//! # async fn example(stop: CancellationToken) {
+//! let transport = Arc::new(SqsTransport::connect(SqsConfig::default()).await);
+//! let tap = Tap::new().with_probe("postgres", || async { true /* SELECT 1 */ });
+//! let worker = Worker { tap: tap.clone() }; // closes the tap when it finds Postgres down
+//! let consumer = Consumer::builder(transport, "orders.fifo", worker).dead_letters("orders-dead.fifo").tap(tap).build();
+//! let health = consumer.handle();
+//! let report = consumer.run(stop).await;
+//! # }
+//! ```
+//!
+//! # What the consumer promises
+//! * **Order.** A group is in one handler call at a time. After a message that was not done, the rest of its group in
+//!   hand waits behind it or is handed back with it, never handled first. The same after lost visibility.
+//! * **Heartbeat** for everything in hand, prefetched messages included, in batches, up to a cap. Losing visibility
+//!   cancels that group's work ([`Delivery::lost`]); other groups of the set go on.
+//! * **Outage is not poison.** While a breaker holds the [`Tap`] closed nothing is received, and what is in hand goes
+//!   back without being tried again. Retries up to a minute are waited out in hand and cost no receive counts.
+//! * **Park, never drop.** What fails by itself goes to the dead-letter queue with raw body, attributes, reason and first failure
+//!   ([`Parked`]); if it cannot be put there it stays where it is.
+//! * **Every batch answer is inspected** entry by entry; deletes are repeated within limits; a stale receipt is a lost
+//!   lease, counted and not fatal.
+//! * **Panics** cost a handler call, not a consumer: the set is halved until the culprit stands alone.
+//! * **Bounded stop:** polls end or are dropped, handlers finish or are dropped, late arrivals are handed back in
+//!   order, acknowledgements are flushed, each within its budget; [`StopReport`] says what was left.
+//!
+//! Delivery is at least once. A lease that is lost while a handler runs can still lead to two handlers at once for a
+//! moment: what must not happen twice needs an inbox and a fence where the effect is.
+//!
+//! # Limits
+//! One [`Producer`] and one [`Consumer`] serve one queue. All waits, queues and retries have bounds in
+//! [`ProducerOptions`] and [`ConsumerOptions`]. The figures are listed with the `metrics` facade's names in the source
+//! file `metrics.rs`. Feature `testing` adds a seeded, misbehaving queue in virtual time.
 
 pub mod backoff;
 mod consumer;
@@ -13,14 +84,16 @@ mod transport;
 
 pub use backoff::Backoff;
 pub use consumer::{
-    Closed, Consumer, ConsumerBuilder, ConsumerOptions, Delivery, Handle, Handler, Health, Outcome, PARKED, Parked, Set,
-    StopReport, Tap,
+    Closed, Consumer, ConsumerBuilder, ConsumerOptions, Delivery, Handle, Handler, Health, Outcome,
+    PARKED, Parked, Set, StopReport, Tap,
 };
 pub use message::{
-    AttributeValue, Attributes, BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX, OutgoingMessage, Received, Sent, attributes_bytes,
+    AttributeValue, Attributes, BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX, OutgoingMessage, Received,
+    Sent, attributes_bytes,
 };
 pub use producer::{Producer, ProducerOptions, SendError, ShutdownReport};
 pub use sqs::{SqsConfig, SqsCredentials, SqsTransport};
 pub use transport::{
-    BoxFuture, Depths, EntryError, EntryResults, QueueUrl, ReceiveRequest, Transport, TransportError, VisibilityChange,
+    BoxFuture, Depths, EntryError, EntryResults, QueueUrl, ReceiveRequest, Transport,
+    TransportError, VisibilityChange,
 };

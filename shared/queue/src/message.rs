@@ -34,7 +34,10 @@ pub enum AttributeValue {
 impl AttributeValue {
     /// A plain `String` attribute.
     pub fn text(value: impl Into<String>) -> Self {
-        Self::Text { data_type: Cow::Borrowed("String"), value: value.into() }
+        Self::Text {
+            data_type: Cow::Borrowed("String"),
+            value: value.into(),
+        }
     }
 
     /// The value, when it is text.
@@ -55,7 +58,10 @@ impl AttributeValue {
 
 /// Bytes that these attributes count towards [`MESSAGE_BYTES_MAX`]: name, type and value of each.
 pub fn attributes_bytes(attributes: &Attributes) -> usize {
-    attributes.iter().map(|(name, value)| name.len() + value.size_bytes()).sum()
+    attributes
+        .iter()
+        .map(|(name, value)| name.len() + value.size_bytes())
+        .sum()
 }
 
 /// A message to send.
@@ -73,7 +79,11 @@ pub struct OutgoingMessage {
 
 impl OutgoingMessage {
     /// A message for a FIFO queue.
-    pub fn fifo(group_id: impl Into<String>, dedup_id: impl Into<String>, body: impl Into<String>) -> Self {
+    pub fn fifo(
+        group_id: impl Into<String>,
+        dedup_id: impl Into<String>,
+        body: impl Into<String>,
+    ) -> Self {
         Self {
             group_id: Some(group_id.into()),
             dedup_id: Some(dedup_id.into()),
@@ -84,13 +94,19 @@ impl OutgoingMessage {
 
     /// A message for a standard queue.
     pub fn standard(body: impl Into<String>) -> Self {
-        Self { group_id: None, dedup_id: None, body: body.into(), attributes: Attributes::new() }
+        Self {
+            group_id: None,
+            dedup_id: None,
+            body: body.into(),
+            attributes: Attributes::new(),
+        }
     }
 
     /// Adds a `String` attribute.
     #[must_use]
     pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.insert(name.into(), AttributeValue::text(value));
+        self.attributes
+            .insert(name.into(), AttributeValue::text(value));
         self
     }
 

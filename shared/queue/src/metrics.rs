@@ -37,7 +37,9 @@ pub(crate) struct ProducerMetrics {
 
 impl ProducerMetrics {
     pub(crate) fn new(queue: &str) -> Self {
-        Self { queue: queue.to_owned() }
+        Self {
+            queue: queue.to_owned(),
+        }
     }
 
     fn label(&self) -> String {
@@ -70,7 +72,9 @@ pub(crate) struct ConsumerMetrics {
 
 impl ConsumerMetrics {
     pub(crate) fn new(queue: &str) -> Self {
-        Self { queue: queue.to_owned() }
+        Self {
+            queue: queue.to_owned(),
+        }
     }
 
     fn label(&self) -> String {
@@ -83,13 +87,16 @@ impl ConsumerMetrics {
             Some(0) => "empty",
             Some(_) => "messages",
         };
-        counter!("queue_receive_calls_total", "queue" => self.label(), "result" => result).increment(1);
-        counter!("queue_received_total", "queue" => self.label()).increment(count(messages.unwrap_or(0)));
+        counter!("queue_receive_calls_total", "queue" => self.label(), "result" => result)
+            .increment(1);
+        counter!("queue_received_total", "queue" => self.label())
+            .increment(count(messages.unwrap_or(0)));
     }
 
     pub(crate) fn outcome(&self, outcome: &'static str, messages: usize) {
         if messages > 0 {
-            counter!("queue_outcomes_total", "queue" => self.label(), "outcome" => outcome).increment(count(messages));
+            counter!("queue_outcomes_total", "queue" => self.label(), "outcome" => outcome)
+                .increment(count(messages));
         }
     }
 

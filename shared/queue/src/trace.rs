@@ -16,20 +16,30 @@ pub fn inject(attributes: &mut Attributes, traceparent: &str) -> bool {
 
 /// The `traceparent` of a message, if it has a well-formed one.
 pub fn extract(attributes: &Attributes) -> Option<&str> {
-    attributes.get(TRACEPARENT).and_then(AttributeValue::as_text).filter(|value| is_traceparent(value))
+    attributes
+        .get(TRACEPARENT)
+        .and_then(AttributeValue::as_text)
+        .filter(|value| is_traceparent(value))
 }
 
 /// Whether this is a version-00 `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`, lower case, ids not all zero
 /// (<https://www.w3.org/TR/trace-context/#traceparent-header>).
 pub fn is_traceparent(value: &str) -> bool {
     let mut parts = value.split('-');
-    let (Some("00"), Some(trace), Some(parent), Some(flags), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let (Some("00"), Some(trace), Some(parent), Some(flags), None) = (
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+    ) else {
         return false;
     };
     let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        part.len() == length
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
     let some = |part: &str| part.bytes().any(|b| b != b'0');
     hex(trace, 32) && some(trace) && hex(parent, 16) && some(parent) && hex(flags, 2)

@@ -117,7 +117,9 @@ impl TransportError {
             Self::Timeout(_) => "Timeout",
             Self::Unreachable(_) => "Unreachable",
             Self::NoSuchQueue(_) => "QueueDoesNotExist",
-            Self::Throttled { code, .. } | Self::Unavailable { code, .. } | Self::Refused { code, .. } => code,
+            Self::Throttled { code, .. }
+            | Self::Unavailable { code, .. }
+            | Self::Refused { code, .. } => code,
         }
     }
 }
@@ -148,8 +150,10 @@ impl EntryError {
     /// Endpoints differ in the code, so it is recognised by all of them.
     pub fn is_lost_lease(&self) -> bool {
         let code = self.code.rsplit('.').next().unwrap_or(&self.code);
-        matches!(code, "ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidIdFormat")
-            || (code == "InvalidParameterValue" && self.message.contains("eceipt"))
+        matches!(
+            code,
+            "ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidIdFormat"
+        ) || (code == "InvalidParameterValue" && self.message.contains("eceipt"))
     }
 }
 

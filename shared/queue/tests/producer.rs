@@ -1,5 +1,4 @@
 //! The producer against the misbehaving queue, in virtual time.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +15,24 @@ fn producer(fake: &FakeQueue, options: ProducerOptions) -> Producer {
 }
 
 fn message(group: usize, n: usize) -> OutgoingMessage {
-    OutgoingMessage::fifo(format!("g{group}"), format!("{group}-{n}"), format!("{group}:{n}"))
+    OutgoingMessage::fifo(
+        format!("g{group}"),
+        format!("{group}-{n}"),
+        format!("{group}:{n}"),
+    )
 }
 
 fn sends(fake: &FakeQueue) -> Vec<Vec<String>> {
-    fake.calls().into_iter().filter_map(|(_, call)| if let Call::Send(bodies) = call { Some(bodies) } else { None }).collect()
+    fake.calls()
+        .into_iter()
+        .filter_map(|(_, call)| {
+            if let Call::Send(bodies) = call {
+                Some(bodies)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +52,10 @@ async fn an_idle_producer_sends_at_once() {
 #[tokio::test(start_paused = true)]
 async fn concurrent_sends_share_batches_and_each_hears_its_own_result() {
     let fake = FakeQueue::new(2, &[QUEUE]);
-    fake.set_faults(Faults { latency_max: Duration::from_millis(8), ..Faults::default() });
+    fake.set_faults(Faults {
+        latency_max: Duration::from_millis(8),
+        ..Faults::default()
+    });
     let producer = producer(&fake, ProducerOptions::default());
     let mut tasks = JoinSet::new();
     for group in 0..200 {
@@ -50,7 +65,10 @@ async fn concurrent_sends_share_batches_and_each_hears_its_own_result() {
     let answers = tasks.join_all().await;
     let held = fake.held(QUEUE);
     for (group, sent) in answers {
-        let stored = held.iter().find(|held| held.message_id == sent.message_id).unwrap();
+        let stored = held
+            .iter()
+            .find(|held| held.message_id == sent.message_id)
+            .unwrap();
         assert_eq!(stored.message.body, format!("{group}:0"));
     }
     let calls = sends(&fake);
@@ -65,13 +83,24 @@ async fn a_batch_never_exceeds_one_mebibyte_and_a_larger_message_is_told_so() {
     let mut tasks = JoinSet::new();
     for group in 0..10 {
         let producer = producer.clone();
-        let big = OutgoingMessage::fifo(format!("g{group}"), format!("{group}"), "x".repeat(300 * 1024));
+        let big = OutgoingMessage::fifo(
+            format!("g{group}"),
+            format!("{group}"),
+            "x".repeat(300 * 1024),
+        );
         tasks.spawn(async move { producer.send(big).await });
     }
     assert!(tasks.join_all().await.iter().all(Result::is_ok));
-    assert!(sends(&fake).iter().all(|call| call.iter().map(String::len).sum::<usize>() <= 1024 * 1024));
+    assert!(
+        sends(&fake)
+            .iter()
+            .all(|call| call.iter().map(String::len).sum::<usize>() <= 1024 * 1024)
+    );
     let huge = OutgoingMessage::fifo("g", "huge", "x".repeat(1024 * 1024 + 1));
-    assert!(matches!(producer.send(huge).await, Err(SendError::TooLarge { .. })));
+    assert!(matches!(
+        producer.send(huge).await,
+        Err(SendError::TooLarge { .. })
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +114,10 @@ async fn sends_of_one_group_keep_their_order_through_failures() {
             latency_max: Duration::from_millis(20),
             ..Faults::default()
         });
-        let options = ProducerOptions { send_timeout: Duration::from_secs(120), ..ProducerOptions::default() };
+        let options = ProducerOptions {
+            send_timeout: Duration::from_secs(120),
+            ..ProducerOptions::default()
+        };
         let producer = producer(&fake, options);
         let mut tasks = JoinSet::new();
         for n in 0..30 {
@@ -99,7 +131,11 @@ async fn sends_of_one_group_keep_their_order_through_failures() {
         assert!(answers.iter().all(Result::is_ok), "seed {seed}");
         for group in 0..5 {
             let prefix = format!("{group}:");
-            let bodies: Vec<String> = fake.bodies(QUEUE).into_iter().filter(|body| body.starts_with(&prefix)).collect();
+            let bodies: Vec<String> = fake
+                .bodies(QUEUE)
+                .into_iter()
+                .filter(|body| body.starts_with(&prefix))
+                .collect();
             let expected: Vec<String> = (0..30).map(|n| format!("{group}:{n}")).collect();
             assert_eq!(bodies, expected, "seed {seed}");
         }
@@ -109,7 +145,10 @@ async fn sends_of_one_group_keep_their_order_through_failures() {
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_the_queue_refuses_does_not_spoil_its_batch() {
     let fake = FakeQueue::new(4, &[QUEUE]);
-    fake.set_faults(Faults { latency_max: Duration::from_millis(5), ..Faults::default() });
+    fake.set_faults(Faults {
+        latency_max: Duration::from_millis(5),
+        ..Faults::default()
+    });
     let producer = producer(&fake, ProducerOptions::default());
     let mut tasks = JoinSet::new();
     for group in 0..30 {
@@ -125,7 +164,10 @@ async fn an_entry_that_the_queue_refuses_does_not_spoil_its_batch() {
     }
     for (group, result) in tasks.join_all().await {
         match group {
-            7 | 13 => assert!(matches!(result, Err(SendError::Refused { .. })), "{group}: {result:?}"),
+            7 | 13 => assert!(
+                matches!(result, Err(SendError::Refused { .. })),
+                "{group}: {result:?}"
+            ),
             _ => assert!(result.is_ok(), "{group}: {result:?}"),
         }
     }
@@ -136,7 +178,10 @@ async fn an_entry_that_the_queue_refuses_does_not_spoil_its_batch() {
 async fn a_full_producer_says_so_at_once_and_recovers() {
     let fake = FakeQueue::new(5, &[QUEUE]);
     fake.set_outage(true);
-    let options = ProducerOptions { queued_messages_max: 20, ..ProducerOptions::default() };
+    let options = ProducerOptions {
+        queued_messages_max: 20,
+        ..ProducerOptions::default()
+    };
     let producer = producer(&fake, options);
     let mut tasks = JoinSet::new();
     for group in 0..20 {
@@ -145,7 +190,10 @@ async fn a_full_producer_says_so_at_once_and_recovers() {
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let began = Instant::now();
-    assert_eq!(producer.send(message(99, 0)).await, Err(SendError::Overloaded));
+    assert_eq!(
+        producer.send(message(99, 0)).await,
+        Err(SendError::Overloaded)
+    );
     assert_eq!(began.elapsed(), Duration::ZERO);
     fake.set_outage(false);
     assert!(tasks.join_all().await.iter().all(Result::is_ok));
@@ -158,8 +206,13 @@ async fn an_outage_ends_in_a_timeout_within_the_deadline() {
     fake.set_outage(true);
     let producer = producer(&fake, ProducerOptions::default());
     let began = Instant::now();
-    let result = producer.send_by(message(0, 0), began + Duration::from_secs(3)).await;
-    assert!(matches!(result, Err(SendError::Timeout { .. })), "{result:?}");
+    let result = producer
+        .send_by(message(0, 0), began + Duration::from_secs(3))
+        .await;
+    assert!(
+        matches!(result, Err(SendError::Timeout { .. })),
+        "{result:?}"
+    );
     assert!(began.elapsed() <= Duration::from_secs(3));
     assert!(!producer.is_ready());
 }
@@ -173,7 +226,9 @@ async fn senders_that_give_up_withdraw_their_messages_and_disturb_nobody() {
     let mut leaving = Vec::new();
     for n in 0..10 {
         let sending = producer.clone();
-        leaving.push(tokio::spawn(async move { sending.send(message(n % 3, n)).await }));
+        leaving.push(tokio::spawn(async move {
+            sending.send(message(n % 3, n)).await
+        }));
         let sending = producer.clone();
         staying.spawn(async move { sending.send(message(n % 3, n + 100)).await });
         tokio::task::yield_now().await;
@@ -185,13 +240,21 @@ async fn senders_that_give_up_withdraw_their_messages_and_disturb_nobody() {
     assert!(staying.join_all().await.iter().all(Result::is_ok));
     let bodies = fake.bodies(QUEUE);
     assert_eq!(bodies.len(), 10, "{bodies:?}");
-    assert!(bodies.iter().all(|body| body.split(':').nth(1).unwrap().len() == 3), "{bodies:?}");
+    assert!(
+        bodies
+            .iter()
+            .all(|body| body.split(':').nth(1).unwrap().len() == 3),
+        "{bodies:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_flushes_what_was_taken_and_takes_no_more() {
     let fake = FakeQueue::new(8, &[QUEUE]);
-    fake.set_faults(Faults { latency_max: Duration::from_millis(50), ..Faults::default() });
+    fake.set_faults(Faults {
+        latency_max: Duration::from_millis(50),
+        ..Faults::default()
+    });
     let producer = producer(&fake, ProducerOptions::default());
     let mut tasks = JoinSet::new();
     for group in 0..50 {
@@ -199,7 +262,9 @@ async fn shutdown_flushes_what_was_taken_and_takes_no_more() {
         tasks.spawn(async move { producer.send(message(group, 0)).await });
     }
     tokio::task::yield_now().await;
-    let report = producer.shutdown(Instant::now() + Duration::from_secs(5)).await;
+    let report = producer
+        .shutdown(Instant::now() + Duration::from_secs(5))
+        .await;
     assert_eq!(report.unacknowledged, 0);
     assert!(tasks.join_all().await.iter().all(Result::is_ok));
     assert_eq!(producer.send(message(1, 1)).await, Err(SendError::Closed));
@@ -210,7 +275,13 @@ async fn shutdown_flushes_what_was_taken_and_takes_no_more() {
 async fn shutdown_is_bounded_when_the_queue_is_gone() {
     let fake = FakeQueue::new(9, &[QUEUE]);
     fake.set_outage(true);
-    let producer = producer(&fake, ProducerOptions { send_timeout: Duration::from_secs(600), ..ProducerOptions::default() });
+    let producer = producer(
+        &fake,
+        ProducerOptions {
+            send_timeout: Duration::from_secs(600),
+            ..ProducerOptions::default()
+        },
+    );
     let sending = tokio::spawn({
         let producer = producer.clone();
         async move { producer.send(message(0, 0)).await }

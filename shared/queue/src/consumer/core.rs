@@ -39,12 +39,16 @@ pub(super) struct Env {
 
 impl Env {
     pub(super) async fn url(&self) -> Result<&QueueUrl, TransportError> {
-        self.url.get_or_try_init(|| self.transport.queue_url(&self.queue)).await
+        self.url
+            .get_or_try_init(|| self.transport.queue_url(&self.queue))
+            .await
     }
 
     pub(super) async fn dead_letters_url(&self) -> Result<&QueueUrl, TransportError> {
         let name = self.dead_letters.as_deref().unwrap_or_default();
-        self.dead_letters_url.get_or_try_init(|| self.transport.queue_url(name)).await
+        self.dead_letters_url
+            .get_or_try_init(|| self.transport.queue_url(name))
+            .await
     }
 
     /// Bounds a call in time, and turns a panic in the transport into a failed call, so that every job ends in an event.
@@ -55,7 +59,9 @@ impl Env {
     ) -> Result<T, TransportError> {
         match AssertUnwindSafe(timeout(limit, call)).catch_unwind().await {
             Ok(Ok(result)) => result,
-            Ok(Err(_elapsed)) => Err(TransportError::Timeout(format!("no answer within {limit:?}"))),
+            Ok(Err(_elapsed)) => Err(TransportError::Timeout(format!(
+                "no answer within {limit:?}"
+            ))),
             Err(_panic) => Err(TransportError::Unavailable {
                 code: "Panic".to_owned(),
                 message: "the transport panicked".to_owned(),
@@ -156,6 +162,10 @@ impl<H: Handler> Core<H> {
         self.gauges.started();
         let mut tap_changes = self.tap.watch();
         loop {
+            // Looked at first: a consumer that is stopped before it starts receives nothing.
+            if stop.is_cancelled() && self.stopping.is_none() {
+                self.begin_stop();
+            }
             let now = Instant::now();
             self.advance(now);
             if self.is_finished(now) {
@@ -164,7 +174,7 @@ impl<H: Handler> Core<H> {
             let wake_at = self.next_wake(now);
             tokio::select! {
                 biased;
-                () = stop.cancelled(), if self.stopping.is_none() => self.begin_stop(),
+                () = stop.cancelled(), if self.stopping.is_none() => {}
                 Some(event) = self.jobs.join_next(), if !self.jobs.is_empty() => {
                     self.on(event);
                     while let Some(event) = self.jobs.try_join_next() {
@@ -210,7 +220,9 @@ impl<H: Handler> Core<H> {
         self.start_parks();
         self.start_deletes(now);
         self.start_releases();
-        self.gauges.in_hand.store(self.hand.len(), Ordering::Relaxed);
+        self.gauges
+            .in_hand
+            .store(self.hand.len(), Ordering::Relaxed);
         self.gauges.sets.store(self.sets.len(), Ordering::Relaxed);
         self.gauges.polls.store(self.polls.open, Ordering::Relaxed);
     }
@@ -231,7 +243,8 @@ impl<H: Handler> Core<H> {
                     Event::Probed
                 });
             }
-            if since + self.env.options.tap_closed_held_max <= now {
+            // Not while a poll is open, for it would only be given them again.
+            if since + self.env.options.tap_closed_held_max <= now && self.polls.open == 0 {
                 self.hand_back_waiting();
             }
         }
@@ -267,7 +280,9 @@ impl<H: Handler> Core<H> {
     }
 
     fn look_at_stop(&mut self, now: Instant) {
-        let Some(stopping) = &mut self.stopping else { return };
+        let Some(stopping) = &mut self.stopping else {
+            return;
+        };
         if stopping.polls_until <= now {
             self.polls.cancel.cancel();
         }
@@ -280,12 +295,16 @@ impl<H: Handler> Core<H> {
         if self.polls.open == 0 && self.sets.is_empty() && stopping.flush_until.is_none() {
             stopping.flush_until = Some(now + self.env.options.stop_flush_max);
         }
-        // Late arrivals too: whatever came in since the last look.
-        self.hand_back_waiting();
+        // Late arrivals too. Not while a poll is open, for it would only be given them again.
+        if self.polls.open == 0 {
+            self.hand_back_waiting();
+        }
     }
 
     fn is_finished(&self, now: Instant) -> bool {
-        let Some(stopping) = &self.stopping else { return false };
+        let Some(stopping) = &self.stopping else {
+            return false;
+        };
         let options = &self.env.options;
         let settled = self.polls.open == 0
             && self.sets.is_empty()
@@ -296,7 +315,10 @@ impl<H: Handler> Core<H> {
             && self.parks_open == 0
             && self.releases.is_empty()
             && !self.releasing;
-        let hard_end = stopping.polls_until.max(stopping.drain_until + options.cancel_grace) + options.stop_flush_max;
+        let hard_end = stopping
+            .polls_until
+            .max(stopping.drain_until + options.cancel_grace)
+            + options.stop_flush_max;
         settled || stopping.flush_until.unwrap_or(hard_end).min(hard_end) <= now
     }
 
@@ -307,7 +329,11 @@ impl<H: Handler> Core<H> {
         by((self.hand.len() > 0).then_some(self.next_beat));
         by(self.hand.next_sleeper());
         by(self.acks_later.keys().next().map(|(at, _)| *at));
-        by(self.sets.values().filter_map(|running| running.drop_at(options.cancel_grace)).min());
+        by(self
+            .sets
+            .values()
+            .filter_map(|running| running.drop_at(options.cancel_grace))
+            .min());
         match &self.stopping {
             None if self.tap_closed_since.is_none() => {
                 by(self.linger_until(now));
@@ -333,8 +359,12 @@ impl<H: Handler> Core<H> {
     }
 
     fn end(mut self) -> StopReport {
-        self.report.took = self.stopping.as_ref().map(|stopping| stopping.began.elapsed()).unwrap_or_default();
-        self.report.unsettled = self.hand.len();
+        self.report.took = self
+            .stopping
+            .as_ref()
+            .map(|stopping| stopping.began.elapsed())
+            .unwrap_or_default();
+        self.report.unsettled += self.hand.len() + self.releases.len();
         self.report.sets_dropped += self.sets.len();
         self.report.polls_dropped += self.polls.open;
         self.gauges.in_hand.store(0, Ordering::Relaxed);

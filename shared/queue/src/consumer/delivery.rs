@@ -64,14 +64,23 @@ impl Set {
     pub fn of(messages: Vec<Received>) -> Self {
         let mut deliveries: Vec<Delivery> = Vec::with_capacity(messages.len());
         for received in messages {
-            let key: Arc<str> = Arc::from(received.group_id.as_deref().unwrap_or(&received.message_id));
+            let key: Arc<str> =
+                Arc::from(received.group_id.as_deref().unwrap_or(&received.message_id));
             let lost = match deliveries.last() {
                 Some(last) if last.key == key => last.lost.clone(),
                 _ => CancellationToken::new(),
             };
-            deliveries.push(Delivery { attempt: received.receive_count, received: Arc::new(received), key, lost });
+            deliveries.push(Delivery {
+                attempt: received.receive_count,
+                received: Arc::new(received),
+                key,
+                lost,
+            });
         }
-        Self { deliveries, cancel: CancellationToken::new() }
+        Self {
+            deliveries,
+            cancel: CancellationToken::new(),
+        }
     }
 
     /// All messages; [`Handler::handle`] answers with one outcome for each, in this order.
@@ -139,17 +148,25 @@ pub enum Outcome {
 impl Outcome {
     /// A retry after this long.
     pub fn retry(after: Duration, why: impl Into<Cow<'static, str>>) -> Self {
-        Self::Retry { after, why: why.into() }
+        Self::Retry {
+            after,
+            why: why.into(),
+        }
     }
 
     /// A wait of this long, through no fault of the message.
     pub fn wait(after: Duration, why: impl Into<Cow<'static, str>>) -> Self {
-        Self::Wait { after, why: why.into() }
+        Self::Wait {
+            after,
+            why: why.into(),
+        }
     }
 
     /// Off to the dead-letter queue.
     pub fn park(reason: impl Into<String>) -> Self {
-        Self::Park { reason: reason.into() }
+        Self::Park {
+            reason: reason.into(),
+        }
     }
 
     /// Find out whose fault it is.

@@ -54,7 +54,10 @@ enum Phase {
     Chosen,
     InSet,
     /// Waits for this many messages to be parked, then for the time.
-    Parking { left: usize, then: Option<Instant> },
+    Parking {
+        left: usize,
+        then: Option<Instant>,
+    },
 }
 
 struct Group {
@@ -103,7 +106,13 @@ impl Hand {
     }
 
     /// Takes a message in, behind those of its group.
-    pub(super) fn insert(&mut self, received: Received, fifo: bool, visibility: Duration, now: Instant) {
+    pub(super) fn insert(
+        &mut self,
+        received: Received,
+        fifo: bool,
+        visibility: Duration,
+        now: Instant,
+    ) {
         // On a standard queue the message is its own group: two deliveries of it at once are handled one after the other.
         let key = match &received.group_id {
             Some(group) if fifo => Key::from(group.as_str()),
@@ -126,7 +135,11 @@ impl Hand {
         let ready = &mut self.ready;
         let group = self.groups.entry(Arc::clone(&key)).or_insert_with(|| {
             ready.push_back(key);
-            Group { waiting: VecDeque::new(), phase: Phase::Ready, suspect: false }
+            Group {
+                waiting: VecDeque::new(),
+                phase: Phase::Ready,
+                suspect: false,
+            }
         });
         group.waiting.push_back(id);
         if group.phase == Phase::Ready {
@@ -139,9 +152,17 @@ impl Hand {
         let mut chosen = Vec::new();
         let mut messages = 0;
         while messages < messages_max {
-            let Some(key) = self.ready.pop_front() else { break };
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
             // Keys of groups that have gone or moved on stay behind in the queue and are skipped here.
-            let Some(group) = self.groups.get_mut(&key).filter(|group| group.phase == Phase::Ready) else { continue };
+            let Some(group) = self
+                .groups
+                .get_mut(&key)
+                .filter(|group| group.phase == Phase::Ready)
+            else {
+                continue;
+            };
             if group.suspect && !chosen.is_empty() {
                 self.ready.push_front(key);
                 break;
@@ -159,7 +180,11 @@ impl Hand {
 
     /// Moves up to `messages_max` messages of a chosen group into a set.
     pub(super) fn take(&mut self, key: &Key, set: u64, messages_max: usize) -> Vec<Id> {
-        let Some(group) = self.groups.get_mut(key).filter(|group| group.phase == Phase::Chosen) else {
+        let Some(group) = self
+            .groups
+            .get_mut(key)
+            .filter(|group| group.phase == Phase::Chosen)
+        else {
             return Vec::new();
         };
         group.phase = Phase::InSet;
@@ -186,7 +211,9 @@ impl Hand {
 
     /// Puts messages back to the front of their group, in order. The group's phase stays.
     pub(super) fn put_front(&mut self, key: &Key, ids: &[Id]) {
-        let Some(group) = self.groups.get_mut(key) else { return };
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
         for id in ids.iter().rev() {
             if let Some(message) = self.messages.get_mut(id) {
                 message.place = Place::Waiting;
@@ -204,7 +231,12 @@ impl Hand {
     /// A group's set (and parking) is over: it goes on at `then`, or at once, or is gone.
     pub(super) fn go_on(&mut self, key: &Key, then: Option<Instant>) {
         match then {
-            Some(until) if self.groups.get(key).is_some_and(|group| !group.waiting.is_empty()) => {
+            Some(until)
+                if self
+                    .groups
+                    .get(key)
+                    .is_some_and(|group| !group.waiting.is_empty()) =>
+            {
                 self.sleeping.insert((until, Arc::clone(key)));
                 if let Some(group) = self.groups.get_mut(key) {
                     group.phase = Phase::Sleeping(until);
@@ -225,25 +257,36 @@ impl Hand {
     pub(super) fn parked(&mut self, key: &Key, failed: Option<(Id, Instant)>) {
         if let Some((id, _)) = failed {
             // Those parked later in the same set may have failed before it: keep the order of arrival.
-            let Some(group) = self.groups.get_mut(key) else { return };
+            let Some(group) = self.groups.get_mut(key) else {
+                return;
+            };
             let at = group.waiting.partition_point(|other| *other < id);
             group.waiting.insert(at, id);
             if let Some(message) = self.messages.get_mut(&id) {
                 message.place = Place::Waiting;
             }
         }
-        let Some(group) = self.groups.get_mut(key) else { return };
-        let Phase::Parking { left, then } = group.phase else { return };
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let Phase::Parking { left, then } = group.phase else {
+            return;
+        };
         let then = then.max(failed.map(|(_, at)| at));
         if left > 1 {
-            group.phase = Phase::Parking { left: left - 1, then };
+            group.phase = Phase::Parking {
+                left: left - 1,
+                then,
+            };
         } else {
             self.go_on(key, then);
         }
     }
 
     fn rouse(&mut self, key: &Key) {
-        let Some(group) = self.groups.get_mut(key) else { return };
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
         if group.waiting.is_empty() {
             self.groups.remove(key);
             return;
@@ -266,12 +309,18 @@ impl Hand {
 
     /// Messages in groups that wait out a retry.
     pub(super) fn sleeping_messages(&self) -> usize {
-        self.sleeping.iter().filter_map(|(_, key)| self.groups.get(key)).map(|group| group.waiting.len()).sum()
+        self.sleeping
+            .iter()
+            .filter_map(|(_, key)| self.groups.get(key))
+            .map(|group| group.waiting.len())
+            .sum()
     }
 
     /// Takes a group's waiting messages from `from` on out of their queue, in order.
     pub(super) fn drop_waiting(&mut self, key: &Key, from: Id) -> Vec<Id> {
-        let Some(group) = self.groups.get_mut(key) else { return Vec::new() };
+        let Some(group) = self.groups.get_mut(key) else {
+            return Vec::new();
+        };
         let at = group.waiting.partition_point(|id| *id < from);
         let dropped: Vec<Id> = group.waiting.split_off(at).into();
         match group.phase {
@@ -297,7 +346,10 @@ impl Hand {
     /// Takes all waiting messages out of all queues, in the order of arrival.
     pub(super) fn drop_all_waiting(&mut self) -> Vec<Id> {
         let keys: Vec<Key> = self.groups.keys().cloned().collect();
-        let mut dropped: Vec<Id> = keys.iter().flat_map(|key| self.drop_waiting(key, 0)).collect();
+        let mut dropped: Vec<Id> = keys
+            .iter()
+            .flat_map(|key| self.drop_waiting(key, 0))
+            .collect();
         dropped.sort_unstable();
         dropped
     }

@@ -29,7 +29,8 @@ impl Health {
     /// Alive: a poll has succeeded within `poll_age_max`, or the tap is closed on purpose.
     /// Give at least the poll wait plus a handler's time under full load.
     pub fn is_live(&self, poll_age_max: Duration) -> bool {
-        !self.paused_by.is_empty() || self.last_good_poll_age.unwrap_or(self.running_for) <= poll_age_max
+        !self.paused_by.is_empty()
+            || self.last_good_poll_age.unwrap_or(self.running_for) <= poll_age_max
     }
 }
 
@@ -43,7 +44,11 @@ pub struct Handle {
 impl Handle {
     /// How the consumer is now.
     pub fn health(&self) -> Health {
-        let (started_at, polled_at) = *self.gauges.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let (started_at, polled_at) = *self
+            .gauges
+            .times
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Health {
             last_good_poll_age: polled_at.map(|at| at.elapsed()),
             in_hand: self.gauges.in_hand.load(Ordering::Relaxed),

@@ -63,7 +63,9 @@ impl<H: Handler> Core<H> {
             let mut changes = Vec::with_capacity(ids.len());
             let mut beaten = Vec::with_capacity(ids.len());
             for id in ids {
-                let Some(message) = self.hand.get_mut(*id) else { continue };
+                let Some(message) = self.hand.get_mut(*id) else {
+                    continue;
+                };
                 message.beat_at = next;
                 beaten.push(*id);
                 changes.push(VisibilityChange {
@@ -84,9 +86,17 @@ impl<H: Handler> Core<H> {
                 for (ids, changes) in lane {
                     let started = Instant::now();
                     env.metrics.visibility_call();
-                    let call = async { env.transport.change_visibility_batch(env.url().await?, &changes).await };
+                    let call = async {
+                        env.transport
+                            .change_visibility_batch(env.url().await?, &changes)
+                            .await
+                    };
                     let result = env.bounded(env.options.call_timeout, call).await;
-                    beats.push(Beaten { ids, started, result });
+                    beats.push(Beaten {
+                        ids,
+                        started,
+                        result,
+                    });
                 }
                 Event::Beaten(beats)
             });
@@ -106,11 +116,14 @@ impl<H: Handler> Core<H> {
                         match results.next() {
                             Some(Ok(())) => {
                                 if let Some(message) = self.hand.get_mut(id) {
-                                    message.safe_until = beat.started + visibility - visibility / 12;
+                                    message.safe_until =
+                                        beat.started + visibility - visibility / 12;
                                 }
                             }
                             Some(Err(error)) if error.sender_fault || error.is_lost_lease() => {
-                                if self.hand.get(id).is_some_and(|message| !message.lost && message.place != Place::Settling) {
+                                if self.hand.get(id).is_some_and(|message| {
+                                    !message.lost && message.place != Place::Settling
+                                }) {
                                     tracing::warn!(queue = %self.env.queue, %error, "visibility lost");
                                 }
                                 self.lose(id);
@@ -138,7 +151,9 @@ impl<H: Handler> Core<H> {
     /// Someone else has this message, or may have it any moment. What is in hand of its group after it would overtake
     /// it, so that is dropped as well.
     fn lose(&mut self, id: Id) {
-        let Some(message) = self.hand.get_mut(id).filter(|message| !message.lost) else { return };
+        let Some(message) = self.hand.get_mut(id).filter(|message| !message.lost) else {
+            return;
+        };
         message.lost = true;
         let (place, key) = (message.place, Arc::clone(&message.key));
         match place {
@@ -160,7 +175,9 @@ impl<H: Handler> Core<H> {
 
     /// Held for as long as anything is held: no more heartbeats.
     fn expire(&mut self, id: Id, now: Instant) {
-        let Some(message) = self.hand.get_mut(id) else { return };
+        let Some(message) = self.hand.get_mut(id) else {
+            return;
+        };
         let (place, key) = (message.place, Arc::clone(&message.key));
         match place {
             Place::Settling => message.lost = true,

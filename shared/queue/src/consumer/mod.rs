@@ -79,7 +79,10 @@ impl<H: Handler> ConsumerBuilder<H> {
 
     /// The consumer, not yet running.
     pub fn build(self) -> Consumer<H> {
-        Consumer { parts: self, gauges: Arc::new(Gauges::new()) }
+        Consumer {
+            parts: self,
+            gauges: Arc::new(Gauges::new()),
+        }
     }
 }
 
@@ -91,7 +94,11 @@ pub struct Consumer<H> {
 
 impl<H: Handler> Consumer<H> {
     /// Begins a consumer of the named queue.
-    pub fn builder(transport: Arc<dyn Transport>, queue: impl Into<Arc<str>>, handler: H) -> ConsumerBuilder<H> {
+    pub fn builder(
+        transport: Arc<dyn Transport>,
+        queue: impl Into<Arc<str>>,
+        handler: H,
+    ) -> ConsumerBuilder<H> {
         ConsumerBuilder {
             transport,
             queue: queue.into(),
@@ -109,6 +116,9 @@ impl<H: Handler> Consumer<H> {
 
     /// Looks at this consumer while it runs.
     pub fn handle(&self) -> Handle {
-        Handle { gauges: Arc::clone(&self.gauges), tap: self.parts.tap.clone() }
+        Handle {
+            gauges: Arc::clone(&self.gauges),
+            tap: self.parts.tap.clone(),
+        }
     }
 }

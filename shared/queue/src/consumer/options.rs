@@ -31,13 +31,15 @@ pub struct ConsumerOptions {
     /// is the net below this one, for messages that kill the process. While the tap is closed nothing is parked for
     /// its attempts.
     pub attempts_max: Option<u32>,
+    /// No `Retry` or `Wait` is shorter: a handler that asks for no pause must not hammer a sick dependency.
+    pub retry_after_min: Duration,
     /// A `Retry` up to this long is waited out in hand, with its group behind it, which costs no receive counts.
     /// A longer one is handed back to the queue. Zero hands back always.
     pub retry_held_max: Duration,
     /// Messages that wait out a retry in hand; above that they are handed back.
     pub retry_held_messages_max: usize,
-    /// How long messages stay in hand when the tap is closed, before they are handed back: a short hiccup of a
-    /// dependency then costs no receive counts.
+    /// How long messages stay in hand when the tap is closed, before they are handed back (once the open polls have
+    /// ended): a short hiccup of a dependency then costs no receive counts.
     pub tap_closed_held_max: Duration,
     /// Waits after panics, failed polls and failed parking.
     pub backoff: Backoff,
@@ -70,6 +72,7 @@ impl Default for ConsumerOptions {
             sets_in_flight_max: 3,
             set_linger_max: Duration::from_millis(5),
             attempts_max: Some(10),
+            retry_after_min: Duration::from_millis(100),
             retry_held_max: Duration::from_secs(60),
             retry_held_messages_max: 250,
             tap_closed_held_max: Duration::from_secs(5),

@@ -46,13 +46,17 @@ impl Parked {
 
     pub(super) fn new(message: &InHand, reason: &str, queue: &str, now: OffsetDateTime) -> Self {
         let received = &message.received;
-        let first_failed_at = message.first_failed_at.unwrap_or_else(|| match received.first_received_at_ms {
-            // It has been received before, so most likely it failed then.
-            Some(ms) if received.receive_count > 1 => {
-                OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(now)
-            }
-            _ => now,
-        });
+        let first_failed_at =
+            message
+                .first_failed_at
+                .unwrap_or_else(|| match received.first_received_at_ms {
+                    // It has been received before, so most likely it failed then.
+                    Some(ms) if received.receive_count > 1 => {
+                        OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+                            .unwrap_or(now)
+                    }
+                    _ => now,
+                });
         Self {
             reason: printable(reason),
             first_failed_at: rfc3339(first_failed_at),
@@ -70,22 +74,32 @@ impl Parked {
     pub(super) fn into_message(self, message: &InHand, fifo: bool) -> OutgoingMessage {
         let received = &message.received;
         let mut outgoing = OutgoingMessage {
-            group_id: received.group_id.clone().or_else(|| fifo.then(|| received.message_id.clone())),
+            group_id: received
+                .group_id
+                .clone()
+                .or_else(|| fifo.then(|| received.message_id.clone())),
             // The sequence number is new whenever a message enters the queue: a message redriven and parked again
             // within five minutes must not be taken for its own duplicate, for it would then be deleted and lost.
             dedup_id: fifo.then(|| {
                 let entered = received.sequence_number.clone();
-                format!("{}-{}", received.message_id, entered.unwrap_or_else(|| received.receive_count.to_string()))
+                format!(
+                    "{}-{}",
+                    received.message_id,
+                    entered.unwrap_or_else(|| received.receive_count.to_string())
+                )
             }),
             body: received.body.clone(),
             attributes: received.attributes.clone(),
         };
-        if outgoing.attributes.len() >= ATTRIBUTES_MAX && !outgoing.attributes.contains_key(PARKED) {
+        if outgoing.attributes.len() >= ATTRIBUTES_MAX && !outgoing.attributes.contains_key(PARKED)
+        {
             outgoing.attributes.pop_last();
         }
         match serde_json::to_string(&self) {
             Ok(json) => {
-                outgoing.attributes.insert(PARKED.to_owned(), AttributeValue::text(json));
+                outgoing
+                    .attributes
+                    .insert(PARKED.to_owned(), AttributeValue::text(json));
             }
             Err(error) => tracing::error!(%error, "the reason for parking could not be written"),
         }
@@ -105,6 +119,12 @@ fn rfc3339(at: OffsetDateTime) -> String {
 fn printable(text: &str) -> String {
     text.chars()
         .take(REASON_CHARS_MAX)
-        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c })
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') {
+                ' '
+            } else {
+                c
+            }
+        })
         .collect()
 }

@@ -34,7 +34,14 @@ pub(super) struct Polls {
 
 impl Polls {
     pub(super) fn new(now: Instant) -> Self {
-        Self { open: 0, after: now, cancel: CancellationToken::new(), wanted: 1, failures: 0, again: None }
+        Self {
+            open: 0,
+            after: now,
+            cancel: CancellationToken::new(),
+            wanted: 1,
+            failures: 0,
+            again: None,
+        }
     }
 
     /// Begins with one poll again, so that many instances do not come back with all they have.
@@ -59,8 +66,12 @@ impl<H: Handler> Core<H> {
         self.polls.open += 1;
         let env = Arc::clone(&self.env);
         let cancel = self.polls.cancel.clone();
-        let attempt_id =
-            env.fifo.then(|| self.polls.again.take().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())));
+        let attempt_id = env.fifo.then(|| {
+            self.polls
+                .again
+                .take()
+                .unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()))
+        });
         self.jobs.spawn(async move {
             let request = ReceiveRequest {
                 messages_max: BATCH_ENTRIES_MAX,
@@ -92,14 +103,17 @@ impl<H: Handler> Core<H> {
                 self.polls.after = now;
                 self.polls.wanted = match messages.len() {
                     0 => 1,
-                    BATCH_ENTRIES_MAX.. => (self.polls.wanted + 1).min(self.env.options.polls_max.max(1)),
+                    BATCH_ENTRIES_MAX.. => {
+                        (self.polls.wanted + 1).min(self.env.options.polls_max.max(1))
+                    }
                     _ => self.polls.wanted,
                 };
                 if !messages.is_empty() && self.hand.ready_messages() == 0 {
                     self.ready_since = Some(now);
                 }
                 for received in messages {
-                    self.hand.insert(received, self.env.fifo, self.env.options.visibility, now);
+                    self.hand
+                        .insert(received, self.env.fifo, self.env.options.visibility, now);
                 }
                 self.env.metrics.in_hand(self.hand.len());
             }
@@ -108,7 +122,10 @@ impl<H: Handler> Core<H> {
                 self.polls.failures = self.polls.failures.saturating_add(1);
                 self.polls.after = now + self.env.options.backoff.jittered(self.polls.failures);
                 self.polls.wanted = 1;
-                if matches!(error, TransportError::Timeout(_) | TransportError::Unreachable(_)) {
+                if matches!(
+                    error,
+                    TransportError::Timeout(_) | TransportError::Unreachable(_)
+                ) {
                     self.polls.again = polled.attempt_id;
                 }
                 tracing::warn!(%error, queue = %self.env.queue, failures = self.polls.failures, "a poll failed");

@@ -60,7 +60,9 @@ impl Running {
 
     /// When a cancelled set has had its grace.
     pub(super) fn drop_at(&self, grace: Duration) -> Option<Instant> {
-        self.cancelled_at.filter(|_| !self.drop.is_cancelled()).map(|at| at + grace)
+        self.cancelled_at
+            .filter(|_| !self.drop.is_cancelled())
+            .map(|at| at + grace)
     }
 }
 
@@ -81,7 +83,9 @@ impl<H: Handler> Core<H> {
             && self.sets.len() < options.sets_in_flight_max
             && self.hand.ready_messages() > 0
             && self.hand.ready_messages() < options.set_messages_max;
-        let until = self.ready_since.map(|since| since + options.set_linger_max)?;
+        let until = self
+            .ready_since
+            .map(|since| since + options.set_linger_max)?;
         (may_wait && until > now).then_some(until)
     }
 
@@ -89,7 +93,9 @@ impl<H: Handler> Core<H> {
         while self.sets.len() < self.env.options.sets_in_flight_max.max(1) {
             let keys = match self.cohorts.pop_front() {
                 Some(cohort) => cohort,
-                None if self.hand.ready_messages() == 0 || self.linger_until(now).is_some() => break,
+                None if self.hand.ready_messages() == 0 || self.linger_until(now).is_some() => {
+                    break;
+                }
                 None => self.hand.choose(self.env.options.set_messages_max),
             };
             self.ready_since = (self.hand.ready_messages() > 0).then_some(now);
@@ -113,13 +119,21 @@ impl<H: Handler> Core<H> {
             }
             room = room.saturating_sub(ids.len());
             let lost = CancellationToken::new();
-            deliveries.extend(ids.iter().filter_map(|id| self.hand.get(*id)).map(|message| Delivery {
-                received: Arc::clone(&message.received),
+            deliveries.extend(
+                ids.iter()
+                    .filter_map(|id| self.hand.get(*id))
+                    .map(|message| Delivery {
+                        received: Arc::clone(&message.received),
+                        key: Arc::clone(key),
+                        attempt: message.attempt(),
+                        lost: lost.clone(),
+                    }),
+            );
+            groups.push(RunningGroup {
                 key: Arc::clone(key),
-                attempt: message.attempt(),
-                lost: lost.clone(),
-            }));
-            groups.push(RunningGroup { key: Arc::clone(key), ids, lost });
+                ids,
+                lost,
+            });
         }
         if deliveries.is_empty() {
             return;
@@ -127,11 +141,25 @@ impl<H: Handler> Core<H> {
         let messages = deliveries.len();
         let cancel = CancellationToken::new();
         let drop = CancellationToken::new();
-        let span = tracing::info_span!("set", queue = %self.env.queue, messages, groups = groups.len());
-        let set = Set { deliveries, cancel: cancel.clone() };
+        let span =
+            tracing::info_span!("set", queue = %self.env.queue, messages, groups = groups.len());
+        let set = Set {
+            deliveries,
+            cancel: cancel.clone(),
+        };
         let handler = Arc::clone(&self.handler);
         let dropped = drop.clone();
-        self.sets.insert(set_id, Running { groups, messages, started: now, cancel, drop, cancelled_at: None });
+        self.sets.insert(
+            set_id,
+            Running {
+                groups,
+                messages,
+                started: now,
+                cancel,
+                drop,
+                cancelled_at: None,
+            },
+        );
         let work = async move {
             let ended = tokio::select! {
                 biased;
@@ -156,8 +184,12 @@ impl<H: Handler> Core<H> {
     }
 
     pub(super) fn set_ended(&mut self, set: u64, ended: Ended) {
-        let Some(running) = self.sets.remove(&set) else { return };
-        self.env.metrics.set_ended(running.messages, running.started.elapsed());
+        let Some(running) = self.sets.remove(&set) else {
+            return;
+        };
+        self.env
+            .metrics
+            .set_ended(running.messages, running.started.elapsed());
         let all = |outcome: Outcome| vec![outcome; running.messages];
         let outcomes = match ended {
             Ended::Outcomes(outcomes) if outcomes.len() == running.messages => outcomes,
@@ -182,7 +214,9 @@ impl<H: Handler> Core<H> {
         let mut unknown = Vec::new();
         for group in running.groups {
             let of_group: Vec<Outcome> = outcomes.by_ref().take(group.ids.len()).collect();
-            let isolate = of_group.iter().any(|outcome| matches!(outcome, Outcome::Isolate { .. }));
+            let isolate = of_group
+                .iter()
+                .any(|outcome| matches!(outcome, Outcome::Isolate { .. }));
             if isolate && !alone && !group.lost.is_cancelled() && !self.is_stopping() {
                 self.hand.put_back_chosen(&group.key, &group.ids);
                 unknown.push(group.key);
@@ -206,10 +240,16 @@ impl<H: Handler> Core<H> {
         let options = &self.env.options;
         let hand_back = lost
             || self.is_stopping()
-            || verdict.wait.is_some_and(|wait| wait > options.retry_held_max || held > options.retry_held_messages_max);
+            || verdict.wait.is_some_and(|wait| {
+                wait > options.retry_held_max || held > options.retry_held_messages_max
+            });
         let then = if hand_back && !verdict.rest.is_empty() {
             // After a loss, others may have the head already: nothing to wait for.
-            let visibility = if lost { Duration::ZERO } else { verdict.wait.unwrap_or_default() };
+            let visibility = if lost {
+                Duration::ZERO
+            } else {
+                verdict.wait.unwrap_or_default()
+            };
             let mut ids = verdict.rest;
             ids.extend(self.hand.drop_waiting(&group.key, 0));
             self.release(&ids, visibility);
@@ -227,7 +267,11 @@ impl<H: Handler> Core<H> {
 
     /// Goes through a group's outcomes up to the first that is not final.
     fn judge(&mut self, group: &RunningGroup, outcomes: Vec<Outcome>) -> Verdict {
-        let mut verdict = Verdict { rest: Vec::new(), parks: 0, wait: None };
+        let mut verdict = Verdict {
+            rest: Vec::new(),
+            parks: 0,
+            wait: None,
+        };
         let mut outcomes = outcomes.into_iter();
         for (position, id) in group.ids.iter().enumerate() {
             let (wait, why, blamed) = match outcomes.next() {
@@ -259,7 +303,7 @@ impl<H: Handler> Core<H> {
             } else {
                 tracing::info!(queue = %self.env.queue, group = %group.key, ?wait, %why, "a message will be tried again");
                 verdict.rest = rest.to_vec();
-                verdict.wait = Some(wait);
+                verdict.wait = Some(wait.max(self.env.options.retry_after_min));
             }
             break;
         }
@@ -270,19 +314,26 @@ impl<H: Handler> Core<H> {
     fn gives_up(&mut self, id: Id, why: &str) -> bool {
         let flowing = !self.tap_is_closed();
         let attempts_max = self.env.options.attempts_max;
-        let Some(message) = self.hand.get_mut(id) else { return false };
-        message.first_failed_at.get_or_insert_with(OffsetDateTime::now_utc);
+        let Some(message) = self.hand.get_mut(id) else {
+            return false;
+        };
+        message
+            .first_failed_at
+            .get_or_insert_with(OffsetDateTime::now_utc);
         let attempts = message.attempt();
         message.retries = message.retries.saturating_add(1);
         let last = flowing && attempts_max.is_some_and(|max| attempts >= max);
-        last && self.park(id, format!("gave up after {attempts} attempts: {why}")).is_ok()
+        last && self
+            .park(id, format!("gave up after {attempts} attempts: {why}"))
+            .is_ok()
     }
 
     fn acknowledge(&mut self, id: Id) {
         self.env.metrics.outcome("done", 1);
         if let Some(message) = self.hand.get_mut(id) {
             message.place = Place::Settling;
-            self.acks.push_back(Ack::done(id, message.received.receipt_handle.clone()));
+            self.acks
+                .push_back(Ack::done(id, message.received.receipt_handle.clone()));
         }
     }
 
@@ -294,7 +345,8 @@ impl<H: Handler> Core<H> {
         }
         if let Some(message) = self.hand.get_mut(id) {
             message.place = Place::Settling;
-            self.parks.push_back(ParkItem::new(id, message, &reason, &self.env));
+            self.parks
+                .push_back(ParkItem::new(id, message, &reason, &self.env));
         }
         Ok(())
     }

@@ -28,7 +28,12 @@ pub(super) struct Ack {
 
 impl Ack {
     pub(super) fn done(id: Id, receipt: String) -> Self {
-        Self { id, receipt, attempts: 0, parked: false }
+        Self {
+            id,
+            receipt,
+            attempts: 0,
+            parked: false,
+        }
     }
 }
 
@@ -46,10 +51,16 @@ pub(super) struct ParkItem {
 
 impl ParkItem {
     pub(super) fn new(id: Id, message: &InHand, reason: &str, env: &Env) -> Self {
-        let fifo = env.dead_letters.as_deref().is_some_and(|name| name.ends_with(".fifo"));
+        let fifo = env
+            .dead_letters
+            .as_deref()
+            .is_some_and(|name| name.ends_with(".fifo"));
         tracing::warn!(queue = %env.queue, message_id = %message.received.message_id, group = %message.key, reason, "a message is parked");
         let parked = Parked::new(message, reason, &env.queue, OffsetDateTime::now_utc());
-        Self { id, message: parked.into_message(message, fifo) }
+        Self {
+            id,
+            message: parked.into_message(message, fifo),
+        }
     }
 }
 
@@ -62,10 +73,16 @@ pub(super) struct ParkResult {
 impl<H: Handler> Core<H> {
     /// Starts delete calls: full ones as they come, a last one that is not full when nothing else is under way.
     pub(super) fn start_deletes(&mut self, now: Instant) {
-        while let Some(first) = self.acks_later.first_entry().filter(|first| first.key().0 <= now) {
+        while let Some(first) = self
+            .acks_later
+            .first_entry()
+            .filter(|first| first.key().0 <= now)
+        {
             self.acks.push_back(first.remove());
         }
-        while self.acks.len() >= BATCH_ENTRIES_MAX && self.deletes_open < self.env.options.deletes_in_flight_max.max(1) {
+        while self.acks.len() >= BATCH_ENTRIES_MAX
+            && self.deletes_open < self.env.options.deletes_in_flight_max.max(1)
+        {
             self.start_delete();
         }
         if !self.acks.is_empty() && self.deletes_open == 0 {
@@ -81,7 +98,11 @@ impl<H: Handler> Core<H> {
         self.jobs.spawn(async move {
             let receipts: Vec<String> = acks.iter().map(|ack| ack.receipt.clone()).collect();
             env.metrics.delete_call();
-            let call = async { env.transport.delete_batch(env.url().await?, &receipts).await };
+            let call = async {
+                env.transport
+                    .delete_batch(env.url().await?, &receipts)
+                    .await
+            };
             let result = env.bounded(env.options.call_timeout, call).await;
             Event::Deleted(Deleted { acks, result })
         });
@@ -101,7 +122,9 @@ impl<H: Handler> Core<H> {
                             tracing::warn!(queue = %self.env.queue, %error, "visibility was lost before the delete");
                             self.settled(&ack);
                         }
-                        Err(error) => self.delete_failed(ack, &error.code, &error, !error.sender_fault),
+                        Err(error) => {
+                            self.delete_failed(ack, &error.code, &error, !error.sender_fault);
+                        }
                     }
                 }
             }
@@ -115,11 +138,21 @@ impl<H: Handler> Core<H> {
 
     fn settled(&mut self, ack: &Ack) {
         self.hand.remove(ack.id);
-        let counter = if ack.parked { &mut self.report.parked } else { &mut self.report.done };
+        let counter = if ack.parked {
+            &mut self.report.parked
+        } else {
+            &mut self.report.done
+        };
         *counter += 1;
     }
 
-    fn delete_failed(&mut self, mut ack: Ack, code: &str, error: &impl std::fmt::Display, retryable: bool) {
+    fn delete_failed(
+        &mut self,
+        mut ack: Ack,
+        code: &str,
+        error: &impl std::fmt::Display,
+        retryable: bool,
+    ) {
         self.env.metrics.delete_failed(code, 1);
         ack.attempts += 1;
         if retryable && ack.attempts < self.env.options.delete_attempts_max {
@@ -128,6 +161,13 @@ impl<H: Handler> Core<H> {
         } else {
             tracing::warn!(queue = %self.env.queue, attempts = ack.attempts, %error, "a message could not be deleted; it will come back as a duplicate");
             self.hand.remove(ack.id);
+            self.unsettled(1);
+        }
+    }
+
+    fn unsettled(&mut self, messages: usize) {
+        if self.is_stopping() {
+            self.report.unsettled += messages;
         }
     }
 
@@ -167,6 +207,7 @@ impl<H: Handler> Core<H> {
 
     pub(super) fn released(&mut self, failed: usize) {
         self.releasing = false;
+        self.unsettled(failed);
         if failed > 0 {
             tracing::warn!(queue = %self.env.queue, messages = failed, "messages could not be handed back; they come back after their visibility timeout");
         }
@@ -188,7 +229,8 @@ impl<H: Handler> Core<H> {
             let items: Vec<ParkItem> = self.parks.drain(..count).collect();
             self.parks_open += 1;
             let env = Arc::clone(&self.env);
-            self.jobs.spawn(async move { Event::Parked(park(&env, items).await) });
+            self.jobs
+                .spawn(async move { Event::Parked(park(&env, items).await) });
         }
     }
 
@@ -196,13 +238,20 @@ impl<H: Handler> Core<H> {
         self.parks_open -= 1;
         let retry_at = Instant::now() + self.env.options.backoff.jittered(3);
         for ParkResult { id, result } in results {
-            let Some(message) = self.hand.get(id) else { continue };
+            let Some(message) = self.hand.get(id) else {
+                continue;
+            };
             let key = Arc::clone(&message.key);
             let receipt = message.received.receipt_handle.clone();
             match result {
                 Ok(()) => {
                     self.env.metrics.outcome("park", 1);
-                    self.acks.push_back(Ack { id, receipt, attempts: 0, parked: true });
+                    self.acks.push_back(Ack {
+                        id,
+                        receipt,
+                        attempts: 0,
+                        parked: true,
+                    });
                     self.hand.parked(&key, None);
                 }
                 Err(error) => {
@@ -218,14 +267,20 @@ impl<H: Handler> Core<H> {
 async fn release_chunk(env: &Env, mut changes: Vec<VisibilityChange>) -> usize {
     for attempt in 1..=RELEASE_ATTEMPTS_MAX {
         env.metrics.visibility_call();
-        let call = async { env.transport.change_visibility_batch(env.url().await?, &changes).await };
+        let call = async {
+            env.transport
+                .change_visibility_batch(env.url().await?, &changes)
+                .await
+        };
         match env.bounded(env.options.call_timeout, call).await {
             Ok(results) => {
                 let mut results = results.into_iter();
                 // A receipt that holds nothing any more has nothing to hand back.
                 changes.retain(|_| matches!(results.next(), Some(Err(error)) if !error.sender_fault && !error.is_lost_lease()));
             }
-            Err(error) => tracing::debug!(%error, queue = %env.queue, attempt, "messages were not handed back yet"),
+            Err(error) => {
+                tracing::debug!(%error, queue = %env.queue, attempt, "messages were not handed back yet");
+            }
         }
         if changes.is_empty() {
             return 0;
@@ -238,7 +293,10 @@ async fn release_chunk(env: &Env, mut changes: Vec<VisibilityChange>) -> usize {
 }
 
 async fn park(env: &Env, items: Vec<ParkItem>) -> Vec<ParkResult> {
-    let (ids, messages): (Vec<Id>, Vec<OutgoingMessage>) = items.into_iter().map(|item| (item.id, item.message)).unzip();
+    let (ids, messages): (Vec<Id>, Vec<OutgoingMessage>) = items
+        .into_iter()
+        .map(|item| (item.id, item.message))
+        .unzip();
     let mut results = match park_call(env, &messages).await {
         Ok(results) => results,
         // One of them spoilt the call for the others.
@@ -246,7 +304,14 @@ async fn park(env: &Env, items: Vec<ParkItem>) -> Vec<ParkResult> {
             let mut results = Vec::with_capacity(messages.len());
             for message in &messages {
                 let alone = park_call(env, std::slice::from_ref(message)).await;
-                results.push(alone.map_err(|error| error.to_string()).and_then(|mut one| one.pop().unwrap_or_else(|| Err(EntryError::missing().to_string()))));
+                results.push(
+                    alone
+                        .map_err(|error| error.to_string())
+                        .and_then(|mut one| {
+                            one.pop()
+                                .unwrap_or_else(|| Err(EntryError::missing().to_string()))
+                        }),
+                );
             }
             results
         }
@@ -255,14 +320,26 @@ async fn park(env: &Env, items: Vec<ParkItem>) -> Vec<ParkResult> {
     .into_iter();
     ids.into_iter()
         .map(|id| {
-            let result = results.next().unwrap_or_else(|| Err(EntryError::missing().to_string()));
+            let result = results
+                .next()
+                .unwrap_or_else(|| Err(EntryError::missing().to_string()));
             ParkResult { id, result }
         })
         .collect()
 }
 
-async fn park_call(env: &Env, messages: &[OutgoingMessage]) -> Result<Vec<Result<(), String>>, TransportError> {
-    let call = async { env.transport.send_batch(env.dead_letters_url().await?, messages).await };
+async fn park_call(
+    env: &Env,
+    messages: &[OutgoingMessage],
+) -> Result<Vec<Result<(), String>>, TransportError> {
+    let call = async {
+        env.transport
+            .send_batch(env.dead_letters_url().await?, messages)
+            .await
+    };
     let results = env.bounded(env.options.call_timeout, call).await?;
-    Ok(results.into_iter().map(|result| result.map(|_| ()).map_err(|error| error.to_string())).collect())
+    Ok(results
+        .into_iter()
+        .map(|result| result.map(|_| ()).map_err(|error| error.to_string()))
+        .collect())
 }

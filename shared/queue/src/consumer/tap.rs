@@ -72,35 +72,46 @@ impl Tap {
         P: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = bool> + Send + 'static,
     {
-        self.breakers().entry(dependency.into()).or_default().probe = Some(Arc::new(move || Box::pin(probe())));
+        self.breakers().entry(dependency.into()).or_default().probe =
+            Some(Arc::new(move || Box::pin(probe())));
         self
     }
 
     /// A dependency is down: stop receiving until it is well again.
     pub fn close(&self, dependency: impl Into<Cow<'static, str>>, why: impl Into<String>) {
-        self.shut(&dependency.into(), why.into(), false);
+        self.shut(dependency.into(), why.into(), false);
     }
 
     /// Stops receiving until [`Tap::resume`], for maintenance.
     pub fn pause(&self, name: impl Into<Cow<'static, str>>, why: impl Into<String>) {
-        self.shut(&name.into(), why.into(), true);
+        self.shut(name.into(), why.into(), true);
     }
 
     /// Ends a pause, or a breaker ahead of its probe.
     pub fn resume(&self, name: &str) {
         let mut breakers = self.breakers();
-        let Some(breaker) = breakers.get_mut(name).filter(|breaker| breaker.closed.is_some()) else { return };
+        let Some(breaker) = breakers
+            .get_mut(name)
+            .filter(|breaker| breaker.closed.is_some())
+        else {
+            return;
+        };
         breaker.closed = None;
         breaker.manual = false;
         breaker.reopened_at = Some(Instant::now());
         drop(breakers);
-        tracing::info!(dependency = name, "the tap is open again for this dependency");
+        tracing::info!(
+            dependency = name,
+            "the tap is open again for this dependency"
+        );
         self.inner.version.send_modify(|version| *version += 1);
     }
 
     /// Whether messages flow.
     pub fn is_flowing(&self) -> bool {
-        self.breakers().values().all(|breaker| breaker.closed.is_none())
+        self.breakers()
+            .values()
+            .all(|breaker| breaker.closed.is_none())
     }
 
     /// What holds the tap closed.
@@ -109,20 +120,25 @@ impl Tap {
             .iter()
             .filter_map(|(dependency, breaker)| {
                 let (why, since) = breaker.closed.clone()?;
-                Some(Closed { dependency: dependency.clone(), why, since })
+                Some(Closed {
+                    dependency: dependency.clone(),
+                    why,
+                    since,
+                })
             })
             .collect()
     }
 
-    fn shut(&self, dependency: &Cow<'static, str>, why: String, manual: bool) {
+    fn shut(&self, dependency: Cow<'static, str>, why: String, manual: bool) {
         let now = Instant::now();
         let mut breakers = self.breakers();
-        let breaker = breakers.entry(dependency.clone()).or_default();
+        let name = dependency.clone();
+        let breaker = breakers.entry(dependency).or_default();
         breaker.manual |= manual;
         if breaker.closed.is_some() {
             return;
         }
-        tracing::warn!(%dependency, why, "the tap is closed");
+        tracing::warn!(dependency = %name, why, "the tap is closed");
         breaker.closed = Some((why, now));
         if breaker.reopened_at.is_none_or(|at| at + RELAPSE < now) {
             breaker.probes_failed = 0;
@@ -148,9 +164,15 @@ impl Tap {
     }
 
     /// Probes one breaker until it is open. Cancel-safe: dropped, another consumer or run may take over.
-    pub(super) fn probe_until_open(&self, dependency: Cow<'static, str>) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn probe_until_open(
+        &self,
+        dependency: Cow<'static, str>,
+    ) -> impl Future<Output = ()> + Send + use<> {
         // Made here, not inside the future: one that is dropped before its first poll must let go as well.
-        let guard = ProbeGuard { tap: self.clone(), dependency };
+        let guard = ProbeGuard {
+            tap: self.clone(),
+            dependency,
+        };
         async move { guard.tap.probe(&guard.dependency).await }
     }
 
@@ -186,13 +208,18 @@ impl Tap {
 
     fn breakers(&self) -> MutexGuard<'_, BTreeMap<Cow<'static, str>, Breaker>> {
         // A panic while the lock is held leaves plain data behind, good to go on with.
-        self.inner.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .breakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Tap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tap").field("closed", &self.closed()).finish()
+        f.debug_struct("Tap")
+            .field("closed", &self.closed())
+            .finish()
     }
 }
 
@@ -204,7 +231,9 @@ struct ProbeGuard {
 impl Drop for ProbeGuard {
     fn drop(&mut self) {
         let mut breakers = self.tap.breakers();
-        let Some(breaker) = breakers.get_mut(&self.dependency) else { return };
+        let Some(breaker) = breakers.get_mut(&self.dependency) else {
+            return;
+        };
         breaker.probing = false;
         let again = breaker.closed.is_some() && !breaker.manual;
         drop(breakers);

@@ -28,7 +28,12 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn new(transport: Arc<dyn Transport>, queue: Arc<str>) -> Self {
-        Self { metrics: ProducerMetrics::new(&queue), transport, queue, url: OnceCell::new() }
+        Self {
+            metrics: ProducerMetrics::new(&queue),
+            transport,
+            queue,
+            url: OnceCell::new(),
+        }
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -36,10 +41,15 @@ impl Status {
     }
 
     async fn url(&self) -> Result<&QueueUrl, TransportError> {
-        self.url.get_or_try_init(|| self.transport.queue_url(&self.queue)).await
+        self.url
+            .get_or_try_init(|| self.transport.queue_url(&self.queue))
+            .await
     }
 
-    async fn send(&self, messages: &[OutgoingMessage]) -> Result<EntryResults<Sent>, TransportError> {
+    async fn send(
+        &self,
+        messages: &[OutgoingMessage],
+    ) -> Result<EntryResults<Sent>, TransportError> {
         let url = self.url().await?;
         self.transport.send_batch(url, messages).await
     }
@@ -124,7 +134,9 @@ impl Gatherer {
     /// Starts what may start, and says when to look again.
     fn start_batches(&mut self, now: Instant) -> Option<Instant> {
         while self.flights.len() < self.options.batches_in_flight_max {
-            let Some(oldest) = self.pending.oldest_ready() else { break };
+            let Some(oldest) = self.pending.oldest_ready() else {
+                break;
+            };
             let idle = self.flights.is_empty() && self.last_fill <= 1;
             let full = self.pending.ready_len() >= BATCH_ENTRIES_MAX;
             let linger_until = oldest + self.options.linger_max;
@@ -145,16 +157,20 @@ impl Gatherer {
         let status = Arc::clone(&self.status);
         let call_timeout = self.options.call_timeout;
         // Taken out and put back, so that the call borrows a plain slice of messages.
-        let messages: Vec<OutgoingMessage> = entries.iter_mut().map(|entry| std::mem::take(&mut entry.message)).collect();
+        let messages: Vec<OutgoingMessage> = entries
+            .iter_mut()
+            .map(|entry| std::mem::take(&mut entry.message))
+            .collect();
         self.flights.spawn(async move {
             let started = Instant::now();
             // A panic in a transport must not take the entries along: their groups would wait for ever.
-            let call = AssertUnwindSafe(timeout(call_timeout, status.send(&messages))).catch_unwind();
+            let call =
+                AssertUnwindSafe(timeout(call_timeout, status.send(&messages))).catch_unwind();
             let result = match call.await {
                 Ok(Ok(result)) => result,
-                Ok(Err(_elapsed)) => {
-                    Err(TransportError::Timeout(format!("batch call not answered within {call_timeout:?}")))
-                }
+                Ok(Err(_elapsed)) => Err(TransportError::Timeout(format!(
+                    "batch call not answered within {call_timeout:?}"
+                ))),
                 Err(_panic) => Err(TransportError::Unavailable {
                     code: "Panic".to_owned(),
                     message: "the transport panicked".to_owned(),
@@ -178,10 +194,20 @@ impl Gatherer {
                         Some(Ok(sent)) => self.settle(entry, Ok(sent)),
                         Some(Err(error)) if error.sender_fault => {
                             self.status.metrics.failed(&error.code, 1);
-                            self.settle(entry, Err(SendError::Refused { code: error.code, message: error.message }));
+                            self.settle(
+                                entry,
+                                Err(SendError::Refused {
+                                    code: error.code,
+                                    message: error.message,
+                                }),
+                            );
                         }
                         Some(Err(error)) => self.retry(entry, &error.code, error.to_string()),
-                        None => self.retry(entry, "MissingFromAnswer", "the answer has no result for it".to_owned()),
+                        None => self.retry(
+                            entry,
+                            "MissingFromAnswer",
+                            "the answer has no result for it".to_owned(),
+                        ),
                     }
                 }
             }
@@ -193,7 +219,13 @@ impl Gatherer {
                         entry.alone = true;
                         self.pending.put_back(entry);
                     } else {
-                        self.settle(entry, Err(SendError::Refused { code: code.clone(), message: message.clone() }));
+                        self.settle(
+                            entry,
+                            Err(SendError::Refused {
+                                code: code.clone(),
+                                message: message.clone(),
+                            }),
+                        );
                     }
                 }
             }

@@ -117,7 +117,11 @@ impl Producer {
     ///
     /// The queue is looked up in the background and again until it is found: a queue service that is down delays
     /// sends, not the start.
-    pub fn start(transport: Arc<dyn Transport>, queue: impl Into<Arc<str>>, options: ProducerOptions) -> Self {
+    pub fn start(
+        transport: Arc<dyn Transport>,
+        queue: impl Into<Arc<str>>,
+        options: ProducerOptions,
+    ) -> Self {
         let queue = queue.into();
         let options = Arc::new(options);
         let (entries, receiver) = mpsc::unbounded_channel();
@@ -125,8 +129,12 @@ impl Producer {
         let giving_up = CancellationToken::new();
         let tasks = TaskTracker::new();
         let status = Arc::new(gather::Status::new(transport, Arc::clone(&queue)));
-        let gatherer =
-            gather::Gatherer::new(Arc::clone(&status), Arc::clone(&options), receiver, closing.clone());
+        let gatherer = gather::Gatherer::new(
+            Arc::clone(&status),
+            Arc::clone(&options),
+            receiver,
+            closing.clone(),
+        );
         let given_up = giving_up.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -163,17 +171,25 @@ impl Producer {
     /// # Errors
     /// See [`SendError`].
     pub async fn send(&self, message: OutgoingMessage) -> Result<Sent, SendError> {
-        self.send_by(message, Instant::now() + self.options.send_timeout).await
+        self.send_by(message, Instant::now() + self.options.send_timeout)
+            .await
     }
 
     /// Sends, retrying what may pass, until the deadline.
     ///
     /// # Errors
     /// See [`SendError`].
-    pub async fn send_by(&self, message: OutgoingMessage, deadline: Instant) -> Result<Sent, SendError> {
+    pub async fn send_by(
+        &self,
+        message: OutgoingMessage,
+        deadline: Instant,
+    ) -> Result<Sent, SendError> {
         let size = message.size_bytes();
         if size > MESSAGE_BYTES_MAX {
-            return Err(SendError::TooLarge { bytes: size, bytes_max: MESSAGE_BYTES_MAX });
+            return Err(SendError::TooLarge {
+                bytes: size,
+                bytes_max: MESSAGE_BYTES_MAX,
+            });
         }
         let refuse = |error| match error {
             TryAcquireError::NoPermits => SendError::Overloaded,
@@ -181,7 +197,9 @@ impl Producer {
         };
         let room = Arc::clone(&self.room).try_acquire_owned().map_err(refuse)?;
         let bytes = u32::try_from(size).unwrap_or(u32::MAX);
-        let room_bytes = Arc::clone(&self.room_bytes).try_acquire_many_owned(bytes).map_err(refuse)?;
+        let room_bytes = Arc::clone(&self.room_bytes)
+            .try_acquire_many_owned(bytes)
+            .map_err(refuse)?;
         let (reply, answer) = oneshot::channel();
         let entry = Entry::new(message, size, deadline, reply, (room, room_bytes));
         if self.entries.send(entry).is_err() {
@@ -199,7 +217,10 @@ impl Producer {
         self.room.close();
         self.closing.cancel();
         if timeout_at(deadline, self.tasks.wait()).await.is_err() {
-            let unacknowledged = self.options.queued_messages_max.saturating_sub(self.room.available_permits());
+            let unacknowledged = self
+                .options
+                .queued_messages_max
+                .saturating_sub(self.room.available_permits());
             self.giving_up.cancel();
             self.tasks.wait().await;
             return ShutdownReport { unacknowledged };
@@ -210,6 +231,8 @@ impl Producer {
 
 impl std::fmt::Debug for Producer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Producer").field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("Producer")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }

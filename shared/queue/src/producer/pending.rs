@@ -30,7 +30,16 @@ impl Entry {
         reply: oneshot::Sender<Result<Sent, SendError>>,
         room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
     ) -> Self {
-        Self { message, size, deadline, arrived: Instant::now(), failures: 0, alone: false, reply, _room: room }
+        Self {
+            message,
+            size,
+            deadline,
+            arrived: Instant::now(),
+            failures: 0,
+            alone: false,
+            reply,
+            _room: room,
+        }
     }
 
     /// Nobody waits for the answer any more.
@@ -108,7 +117,11 @@ impl Pending {
 
     /// Brings back the entries whose backoff is over.
     pub(super) fn wake(&mut self, now: Instant) {
-        while let Some(first) = self.resting.first_entry().filter(|first| first.key().0 <= now) {
+        while let Some(first) = self
+            .resting
+            .first_entry()
+            .filter(|first| first.key().0 <= now)
+        {
             let entry = first.remove();
             self.ready.push_back(entry);
         }
@@ -120,14 +133,17 @@ impl Pending {
         let mut batch: Vec<Entry> = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH_ENTRIES_MAX {
-            let Some(entry) = self.ready.pop_front() else { break };
+            let Some(entry) = self.ready.pop_front() else {
+                break;
+            };
             if entry.is_given_up(now) {
                 let group = entry.message.group_id.clone();
                 entry.answer(Err(SendError::Timeout { last: None }));
                 self.release(group.as_deref());
                 continue;
             }
-            let crowded = !batch.is_empty() && (entry.alone || bytes + entry.size > MESSAGE_BYTES_MAX);
+            let crowded =
+                !batch.is_empty() && (entry.alone || bytes + entry.size > MESSAGE_BYTES_MAX);
             if crowded {
                 self.ready.push_front(entry);
                 break;

@@ -36,9 +36,10 @@ impl fmt::Debug for SqsCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DefaultChain => f.write_str("DefaultChain"),
-            Self::Static { access_key_id, .. } => {
-                f.debug_struct("Static").field("access_key_id", access_key_id).finish_non_exhaustive()
-            }
+            Self::Static { access_key_id, .. } => f
+                .debug_struct("Static")
+                .field("access_key_id", access_key_id)
+                .finish_non_exhaustive(),
         }
     }
 }
@@ -68,12 +69,17 @@ impl SqsConfig {
     }
 
     pub(super) async fn into_sdk(self) -> (aws_sdk_sqs::Config, aws_sdk_sqs::Config) {
-        let plain_http = self.endpoint_url.as_deref().is_some_and(|url| url.starts_with("http:"));
+        let plain_http = self
+            .endpoint_url
+            .as_deref()
+            .is_some_and(|url| url.starts_with("http:"));
         let http_client = if plain_http {
             aws_smithy_http_client::Builder::new().build_http()
         } else {
             let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-            aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(provider)
+                .build_https()
         };
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client)
@@ -85,7 +91,11 @@ impl SqsConfig {
         if let Some(url) = self.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        if let SqsCredentials::Static { access_key_id, secret_access_key } = self.credentials {
+        if let SqsCredentials::Static {
+            access_key_id,
+            secret_access_key,
+        } = self.credentials
+        {
             loader = loader.credentials_provider(Credentials::new(
                 access_key_id,
                 secret_access_key,
@@ -105,7 +115,10 @@ impl SqsConfig {
                 )
                 .build()
         };
-        (with_attempt_timeout(CALL_TIMEOUT), with_attempt_timeout(WAIT_MAX + POLL_SLACK))
+        (
+            with_attempt_timeout(CALL_TIMEOUT),
+            with_attempt_timeout(WAIT_MAX + POLL_SLACK),
+        )
     }
 }
 
@@ -117,8 +130,14 @@ mod tests {
     fn the_secret_is_never_printed() {
         let printed = format!(
             "{:?}",
-            SqsCredentials::Static { access_key_id: "AKIA".to_owned(), secret_access_key: "hush".to_owned() }
+            SqsCredentials::Static {
+                access_key_id: "AKIA".to_owned(),
+                secret_access_key: "hush".to_owned()
+            }
         );
-        assert!(printed.contains("AKIA") && !printed.contains("hush"), "{printed}");
+        assert!(
+            printed.contains("AKIA") && !printed.contains("hush"),
+            "{printed}"
+        );
     }
 }

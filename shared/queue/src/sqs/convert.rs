@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_sqs::error::{BuildError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
-use aws_sdk_sqs::types::{BatchResultErrorEntry, Message, MessageAttributeValue, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
+};
 
 use crate::message::{AttributeValue, Attributes, Received};
 use crate::transport::{EntryError, EntryResults, TransportError};
@@ -29,7 +31,11 @@ pub(super) fn in_order<T>(
 ) -> EntryResults<T> {
     let mut results: EntryResults<T> = (0..entries).map(|_| Err(EntryError::missing())).collect();
     let mut put = |id: &str, result: Result<T, EntryError>| {
-        if let Some(slot) = id.parse::<usize>().ok().and_then(|position| results.get_mut(position)) {
+        if let Some(slot) = id
+            .parse::<usize>()
+            .ok()
+            .and_then(|position| results.get_mut(position))
+        {
             *slot = result;
         }
     };
@@ -47,13 +53,17 @@ pub(super) fn in_order<T>(
     results
 }
 
-pub(super) fn attribute_out(value: &AttributeValue) -> Result<MessageAttributeValue, TransportError> {
+pub(super) fn attribute_out(
+    value: &AttributeValue,
+) -> Result<MessageAttributeValue, TransportError> {
     let builder = MessageAttributeValue::builder();
     match value {
-        AttributeValue::Text { data_type, value } => builder.data_type(data_type.as_ref()).string_value(value),
-        AttributeValue::Binary { data_type, value } => {
-            builder.data_type(data_type.as_ref()).binary_value(Blob::new(value.clone()))
+        AttributeValue::Text { data_type, value } => {
+            builder.data_type(data_type.as_ref()).string_value(value)
         }
+        AttributeValue::Binary { data_type, value } => builder
+            .data_type(data_type.as_ref())
+            .binary_value(Blob::new(value.clone())),
     }
     .build()
     .map_err(build_error)
@@ -62,8 +72,14 @@ pub(super) fn attribute_out(value: &AttributeValue) -> Result<MessageAttributeVa
 fn attribute_in(value: MessageAttributeValue) -> AttributeValue {
     let data_type = value.data_type.into();
     match (value.string_value, value.binary_value) {
-        (_, Some(binary)) => AttributeValue::Binary { data_type, value: binary.into_inner() },
-        (text, None) => AttributeValue::Text { data_type, value: text.unwrap_or_default() },
+        (_, Some(binary)) => AttributeValue::Binary {
+            data_type,
+            value: binary.into_inner(),
+        },
+        (text, None) => AttributeValue::Text {
+            data_type,
+            value: text.unwrap_or_default(),
+        },
     }
 }
 
@@ -73,8 +89,12 @@ pub(super) fn received(message: Message) -> Option<Received> {
     let number = |system: &std::collections::HashMap<_, String>, name| {
         system.get(&name).and_then(|text| text.parse::<i64>().ok())
     };
-    let receive_count = number(&system, MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(1);
-    let first_received_at_ms = number(&system, MessageSystemAttributeName::ApproximateFirstReceiveTimestamp);
+    let receive_count =
+        number(&system, MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(1);
+    let first_received_at_ms = number(
+        &system,
+        MessageSystemAttributeName::ApproximateFirstReceiveTimestamp,
+    );
     let sent_at_ms = number(&system, MessageSystemAttributeName::SentTimestamp);
     let attributes: Attributes = message
         .message_attributes
@@ -98,7 +118,10 @@ pub(super) fn received(message: Message) -> Option<Received> {
 
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err's argument")]
 pub(super) fn build_error(error: BuildError) -> TransportError {
-    TransportError::Refused { code: "InvalidRequest".to_owned(), message: error.to_string() }
+    TransportError::Refused {
+        code: "InvalidRequest".to_owned(),
+        message: error.to_string(),
+    }
 }
 
 pub(super) fn call_error<E>(error: &SdkError<E>) -> TransportError
@@ -106,7 +129,9 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     match error {
-        SdkError::TimeoutError(_) => TransportError::Timeout(DisplayErrorContext(error).to_string()),
+        SdkError::TimeoutError(_) => {
+            TransportError::Timeout(DisplayErrorContext(error).to_string())
+        }
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             TransportError::Timeout(DisplayErrorContext(error).to_string())
         }
@@ -127,10 +152,19 @@ fn classify(status: u16, code: String, message: String) -> TransportError {
     let short = code.rsplit('.').next().unwrap_or(&code);
     match short {
         "NonExistentQueue" | "QueueDoesNotExist" => TransportError::NoSuchQueue(message),
-        "Throttling" | "ThrottlingException" | "RequestThrottled" | "TooManyRequestsException" | "OverLimit"
-        | "KmsThrottled" | "SlowDown" => TransportError::Throttled { code, message },
+        "Throttling"
+        | "ThrottlingException"
+        | "RequestThrottled"
+        | "TooManyRequestsException"
+        | "OverLimit"
+        | "KmsThrottled"
+        | "SlowDown" => TransportError::Throttled { code, message },
         // A role that is being rotated or a clock that is being set: the next attempt may carry a valid signature.
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "InternalError" | "InternalFailure"
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "InternalError"
+        | "InternalFailure"
         | "ServiceUnavailable" => TransportError::Unavailable { code, message },
         _ if status == 429 => TransportError::Throttled { code, message },
         _ if status >= 500 => TransportError::Unavailable { code, message },
@@ -150,25 +184,41 @@ mod tests {
             .sender_fault(false)
             .build()
             .expect("complete");
-        let results = in_order(4, [("2".to_owned(), 'c'), ("1".to_owned(), 'b')].into_iter(), vec![failed]);
-        assert_eq!(results[0].as_ref().map_err(|e| e.code.as_str()), Err("InternalError"));
+        let results = in_order(
+            4,
+            [("2".to_owned(), 'c'), ("1".to_owned(), 'b')].into_iter(),
+            vec![failed],
+        );
+        assert_eq!(
+            results[0].as_ref().map_err(|e| e.code.as_str()),
+            Err("InternalError")
+        );
         assert_eq!(results[1], Ok('b'));
         assert_eq!(results[2], Ok('c'));
         assert_eq!(results[3], Err(EntryError::missing()));
-        let stray = in_order(1, [("9".to_owned(), 'x'), ("no number".to_owned(), 'y')].into_iter(), Vec::new());
+        let stray = in_order(
+            1,
+            [("9".to_owned(), 'x'), ("no number".to_owned(), 'y')].into_iter(),
+            Vec::new(),
+        );
         assert_eq!(stray, vec![Err(EntryError::missing())]);
     }
 
     #[test]
     fn seconds_are_rounded_up() {
         for (given, expected) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2), (60_000, 60)] {
-            assert_eq!(seconds(Duration::from_millis(given)), expected, "{given} ms");
+            assert_eq!(
+                seconds(Duration::from_millis(given)),
+                expected,
+                "{given} ms"
+            );
         }
     }
 
     #[test]
     fn error_codes_are_sorted_by_what_helps() {
-        let retryable = |status, code: &str| classify(status, code.to_owned(), String::new()).is_retryable();
+        let retryable =
+            |status, code: &str| classify(status, code.to_owned(), String::new()).is_retryable();
         assert!(retryable(400, "AWS.SimpleQueueService.NonExistentQueue"));
         assert!(retryable(403, "RequestThrottled"));
         assert!(retryable(500, "Unknown"));

@@ -7,8 +7,8 @@ mod convert;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
-    QueueAttributeName, SendMessageBatchRequestEntry,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 
 pub use config::{SqsConfig, SqsCredentials};
@@ -16,7 +16,8 @@ use convert::{call_error, entry_id, in_order, seconds};
 
 use crate::message::{OutgoingMessage, Received, Sent};
 use crate::transport::{
-    BoxFuture, Depths, EntryResults, QueueUrl, ReceiveRequest, Transport, TransportError, VisibilityChange,
+    BoxFuture, Depths, EntryResults, QueueUrl, ReceiveRequest, Transport, TransportError,
+    VisibilityChange,
 };
 
 /// SQS by the AWS SDK: real SQS, or any endpoint that speaks its JSON protocol.
@@ -33,7 +34,10 @@ impl SqsTransport {
     /// Prepares the clients. No connection is made: an endpoint that is down shows at the first call.
     pub async fn connect(config: SqsConfig) -> Self {
         let (calls, polls) = config.into_sdk().await;
-        Self { calls: Client::from_conf(calls), polls: Client::from_conf(polls) }
+        Self {
+            calls: Client::from_conf(calls),
+            polls: Client::from_conf(polls),
+        }
     }
 
     /// The SDK's client, for what this port does not offer (creating queues in a test, redriving in an operator's tool).
@@ -41,7 +45,11 @@ impl SqsTransport {
         &self.calls
     }
 
-    async fn send(&self, queue: &QueueUrl, messages: &[OutgoingMessage]) -> Result<EntryResults<Sent>, TransportError> {
+    async fn send(
+        &self,
+        queue: &QueueUrl,
+        messages: &[OutgoingMessage],
+    ) -> Result<EntryResults<Sent>, TransportError> {
         let mut entries = Vec::with_capacity(messages.len());
         for (position, message) in messages.iter().enumerate() {
             let mut entry = SendMessageBatchRequestEntry::builder()
@@ -62,14 +70,28 @@ impl SqsTransport {
             .send()
             .await
             .map_err(|error| call_error(&error))?;
-        tracing::trace!(request_id = answer.request_id(), entries = messages.len(), "sent a batch");
+        tracing::trace!(
+            request_id = answer.request_id(),
+            entries = messages.len(),
+            "sent a batch"
+        );
         let successful = answer.successful.into_iter().map(|entry| {
-            (entry.id, Sent { message_id: entry.message_id, sequence_number: entry.sequence_number })
+            (
+                entry.id,
+                Sent {
+                    message_id: entry.message_id,
+                    sequence_number: entry.sequence_number,
+                },
+            )
         });
         Ok(in_order(messages.len(), successful, answer.failed))
     }
 
-    async fn poll(&self, queue: &QueueUrl, request: ReceiveRequest) -> Result<Vec<Received>, TransportError> {
+    async fn poll(
+        &self,
+        queue: &QueueUrl,
+        request: ReceiveRequest,
+    ) -> Result<Vec<Received>, TransportError> {
         let answer = self
             .polls
             .receive_message()
@@ -80,7 +102,9 @@ impl SqsTransport {
             .set_receive_request_attempt_id(request.attempt_id)
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateFirstReceiveTimestamp)
+            .message_system_attribute_names(
+                MessageSystemAttributeName::ApproximateFirstReceiveTimestamp,
+            )
             .message_system_attribute_names(MessageSystemAttributeName::MessageDeduplicationId)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
@@ -88,15 +112,27 @@ impl SqsTransport {
             .send()
             .await
             .map_err(|error| call_error(&error))?;
-        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(convert::received).collect())
+        Ok(answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(convert::received)
+            .collect())
     }
 
-    async fn delete(&self, queue: &QueueUrl, receipts: &[String]) -> Result<EntryResults<()>, TransportError> {
+    async fn delete(
+        &self,
+        queue: &QueueUrl,
+        receipts: &[String],
+    ) -> Result<EntryResults<()>, TransportError> {
         let entries = receipts
             .iter()
             .enumerate()
             .map(|(position, receipt)| {
-                DeleteMessageBatchRequestEntry::builder().id(entry_id(position)).receipt_handle(receipt).build()
+                DeleteMessageBatchRequestEntry::builder()
+                    .id(entry_id(position))
+                    .receipt_handle(receipt)
+                    .build()
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(convert::build_error)?;
@@ -108,10 +144,18 @@ impl SqsTransport {
             .send()
             .await
             .map_err(|error| call_error(&error))?;
-        Ok(in_order(receipts.len(), answer.successful.into_iter().map(|entry| (entry.id, ())), answer.failed))
+        Ok(in_order(
+            receipts.len(),
+            answer.successful.into_iter().map(|entry| (entry.id, ())),
+            answer.failed,
+        ))
     }
 
-    async fn change(&self, queue: &QueueUrl, changes: &[VisibilityChange]) -> Result<EntryResults<()>, TransportError> {
+    async fn change(
+        &self,
+        queue: &QueueUrl,
+        changes: &[VisibilityChange],
+    ) -> Result<EntryResults<()>, TransportError> {
         let entries = changes
             .iter()
             .enumerate()
@@ -132,7 +176,11 @@ impl SqsTransport {
             .send()
             .await
             .map_err(|error| call_error(&error))?;
-        Ok(in_order(changes.len(), answer.successful.into_iter().map(|entry| (entry.id, ())), answer.failed))
+        Ok(in_order(
+            changes.len(),
+            answer.successful.into_iter().map(|entry| (entry.id, ())),
+            answer.failed,
+        ))
     }
 
     async fn attributes(&self, queue: &QueueUrl) -> Result<Depths, TransportError> {
@@ -147,7 +195,11 @@ impl SqsTransport {
             .await
             .map_err(|error| call_error(&error))?;
         let figure = |name: &QueueAttributeName| {
-            answer.attributes().and_then(|all| all.get(name)).and_then(|text| text.parse().ok()).unwrap_or(0)
+            answer
+                .attributes()
+                .and_then(|all| all.get(name))
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
         };
         Ok(Depths {
             visible: figure(&QueueAttributeName::ApproximateNumberOfMessages),
@@ -157,8 +209,13 @@ impl SqsTransport {
     }
 
     async fn url_of(&self, name: &str) -> Result<QueueUrl, TransportError> {
-        let answer =
-            self.calls.get_queue_url().queue_name(name).send().await.map_err(|error| call_error(&error))?;
+        let answer = self
+            .calls
+            .get_queue_url()
+            .queue_name(name)
+            .send()
+            .await
+            .map_err(|error| call_error(&error))?;
         match answer.queue_url {
             Some(url) => Ok(QueueUrl::new(url)),
             None => Err(TransportError::NoSuchQueue(name.to_owned())),

@@ -13,7 +13,8 @@ use super::faults::Faults;
 use super::store::{Held, Store, Take};
 use crate::message::{BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX, OutgoingMessage, Received, Sent};
 use crate::transport::{
-    BoxFuture, Depths, EntryError, EntryResults, QueueUrl, ReceiveRequest, Transport, TransportError, VisibilityChange,
+    BoxFuture, Depths, EntryError, EntryResults, QueueUrl, ReceiveRequest, Transport,
+    TransportError, VisibilityChange,
 };
 
 /// What was asked of the fake.
@@ -56,7 +57,10 @@ impl FakeQueue {
     /// A fake with these queues. Print the seed when a test fails: [`FakeQueue::seed`].
     pub fn new(seed: u64, queues: &[&str]) -> Self {
         let epoch = Instant::now();
-        let stores = queues.iter().map(|name| ((*name).to_owned(), Store::new(name, epoch))).collect();
+        let stores = queues
+            .iter()
+            .map(|name| ((*name).to_owned(), Store::new(name, epoch)))
+            .collect();
         Self {
             seed,
             epoch,
@@ -112,21 +116,50 @@ impl FakeQueue {
     /// # Errors
     /// Says why SQS would refuse it.
     pub fn put(&self, queue: &str, message: &OutgoingMessage) -> Result<Sent, EntryError> {
-        let missing = || EntryError { code: "QueueDoesNotExist".to_owned(), message: queue.to_owned(), sender_fault: true };
-        let sent = self.state().stores.get_mut(queue).ok_or_else(missing)?.send(message, Instant::now());
+        let missing = || EntryError {
+            code: "QueueDoesNotExist".to_owned(),
+            message: queue.to_owned(),
+            sender_fault: true,
+        };
+        let sent = self
+            .state()
+            .stores
+            .get_mut(queue)
+            .ok_or_else(missing)?
+            .send(message, Instant::now());
         self.changed.notify_waiters();
         sent
+    }
+
+    /// Makes the first message of a group with this body visible at once, whoever holds it: its visibility ran out.
+    pub fn take_away(&self, queue: &str, body: &str, group: &str) {
+        if let Some(store) = self.state().stores.get_mut(queue) {
+            store.take_away(body, group, Instant::now());
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// How many messages a queue has, visible or not.
+    pub fn len(&self, queue: &str) -> usize {
+        self.state().stores.get(queue).map_or(0, Store::len)
     }
 
     /// What is in a queue, in order.
     pub fn held(&self, queue: &str) -> Vec<Held> {
         let now = Instant::now();
-        self.state().stores.get(queue).map(|store| store.held(now)).unwrap_or_default()
+        self.state()
+            .stores
+            .get(queue)
+            .map(|store| store.held(now))
+            .unwrap_or_default()
     }
 
     /// The bodies of what is in a queue, in order.
     pub fn bodies(&self, queue: &str) -> Vec<String> {
-        self.held(queue).into_iter().map(|held| held.message.body).collect()
+        self.held(queue)
+            .into_iter()
+            .map(|held| held.message.body)
+            .collect()
     }
 
     /// The calls so far.
@@ -153,7 +186,11 @@ impl FakeQueue {
         let pause = {
             let mut state = self.state();
             let max = u64::try_from(state.faults.latency_max.as_micros()).unwrap_or(0);
-            if max == 0 { 0 } else { state.rng.random_range(0..=max) }
+            if max == 0 {
+                0
+            } else {
+                state.rng.random_range(0..=max)
+            }
         };
         if pause > 0 {
             sleep(Duration::from_micros(pause)).await;
@@ -166,7 +203,10 @@ impl FakeQueue {
             return Err(TransportError::Unreachable("outage".to_owned()));
         }
         if self.dice(|faults| faults.call_fails) {
-            return Err(TransportError::Unavailable { code: "InternalError".to_owned(), message: "dice".to_owned() });
+            return Err(TransportError::Unavailable {
+                code: "InternalError".to_owned(),
+                message: "dice".to_owned(),
+            });
         }
         Ok(())
     }
@@ -197,7 +237,11 @@ impl FakeQueue {
         for entry in entries {
             if self.dice(|faults| faults.entry_fails) {
                 let code = "InternalError".to_owned();
-                results.push(Err(EntryError { code, message: "dice".to_owned(), sender_fault: false }));
+                results.push(Err(EntryError {
+                    code,
+                    message: "dice".to_owned(),
+                    sender_fault: false,
+                }));
                 continue;
             }
             let mut state = self.state();
@@ -208,10 +252,19 @@ impl FakeQueue {
         self.leave(results).await
     }
 
-    fn take(&self, queue: &QueueUrl, request: &ReceiveRequest) -> Result<Vec<Received>, TransportError> {
+    fn take(
+        &self,
+        queue: &QueueUrl,
+        request: &ReceiveRequest,
+    ) -> Result<Vec<Received>, TransportError> {
         let now = Instant::now();
         let mut state = self.state();
-        let State { rng, faults, stores, .. } = &mut *state;
+        let State {
+            rng,
+            faults,
+            stores,
+            ..
+        } = &mut *state;
         let store = stores
             .get_mut(queue.as_str())
             .ok_or_else(|| TransportError::NoSuchQueue(queue.as_str().to_owned()))?;
@@ -231,7 +284,11 @@ impl FakeQueue {
         });
         if !dead.is_empty() {
             let name = store.name().trim_end_matches(".fifo").to_owned();
-            let dead_name = if fifo { format!("{name}-dead.fifo") } else { format!("{name}-dead") };
+            let dead_name = if fifo {
+                format!("{name}-dead.fifo")
+            } else {
+                format!("{name}-dead")
+            };
             if let Some(dead_letters) = stores.get_mut(&dead_name) {
                 for message in dead {
                     let _sent = dead_letters.send(&message, now);
@@ -241,7 +298,11 @@ impl FakeQueue {
         Ok(received)
     }
 
-    async fn poll(&self, queue: &QueueUrl, request: ReceiveRequest) -> Result<Vec<Received>, TransportError> {
+    async fn poll(
+        &self,
+        queue: &QueueUrl,
+        request: ReceiveRequest,
+    ) -> Result<Vec<Received>, TransportError> {
         self.enter().await?;
         let hangs = {
             let mut state = self.state();
@@ -252,7 +313,10 @@ impl FakeQueue {
         if hangs {
             std::future::pending::<()>().await;
         }
-        let repeated = request.attempt_id.as_ref().and_then(|id| self.state().attempts.get(id).cloned());
+        let repeated = request
+            .attempt_id
+            .as_ref()
+            .and_then(|id| self.state().attempts.get(id).cloned());
         let received = match repeated {
             Some(again) => again,
             None => self.wait_for_messages(queue, &request).await?,
@@ -261,11 +325,20 @@ impl FakeQueue {
             let mut state = self.state();
             state.attempts.insert(id, received.clone());
         }
-        self.note(Call::Receive(received.iter().map(|message| message.message_id.clone()).collect()));
+        self.note(Call::Receive(
+            received
+                .iter()
+                .map(|message| message.message_id.clone())
+                .collect(),
+        ));
         self.leave(received).await
     }
 
-    async fn wait_for_messages(&self, queue: &QueueUrl, request: &ReceiveRequest) -> Result<Vec<Received>, TransportError> {
+    async fn wait_for_messages(
+        &self,
+        queue: &QueueUrl,
+        request: &ReceiveRequest,
+    ) -> Result<Vec<Received>, TransportError> {
         let until = Instant::now() + request.wait;
         loop {
             let changed = self.changed.notified();
@@ -281,7 +354,10 @@ impl FakeQueue {
             }
             let next = {
                 let mut state = self.state();
-                store(&mut state, queue)?.next_visible(now).unwrap_or(until).min(until)
+                store(&mut state, queue)?
+                    .next_visible(now)
+                    .unwrap_or(until)
+                    .min(until)
             };
             tokio::select! {
                 () = changed => {}
@@ -319,8 +395,18 @@ impl Transport for FakeQueue {
         messages: &'a [OutgoingMessage],
     ) -> BoxFuture<'a, Result<EntryResults<Sent>, TransportError>> {
         Box::pin(async move {
-            self.note(Call::Send(messages.iter().map(|message| message.body.clone()).collect()));
-            if messages.iter().map(OutgoingMessage::size_bytes).sum::<usize>() > MESSAGE_BYTES_MAX {
+            self.note(Call::Send(
+                messages
+                    .iter()
+                    .map(|message| message.body.clone())
+                    .collect(),
+            ));
+            if messages
+                .iter()
+                .map(OutgoingMessage::size_bytes)
+                .sum::<usize>()
+                > MESSAGE_BYTES_MAX
+            {
                 return Err(TransportError::Refused {
                     code: "BatchRequestTooLong".to_owned(),
                     message: "the entries together are larger than 1 MiB".to_owned(),
@@ -332,7 +418,10 @@ impl Transport for FakeQueue {
                     message: "an entry has no body".to_owned(),
                 });
             }
-            self.batch(queue, messages, |store, message| store.send(message, Instant::now())).await
+            self.batch(queue, messages, |store, message| {
+                store.send(message, Instant::now())
+            })
+            .await
         })
     }
 
@@ -351,7 +440,10 @@ impl Transport for FakeQueue {
     ) -> BoxFuture<'a, Result<EntryResults<()>, TransportError>> {
         Box::pin(async move {
             self.note(Call::Delete(receipt_handles.to_vec()));
-            self.batch(queue, receipt_handles, |store, receipt| store.delete(receipt, Instant::now())).await
+            self.batch(queue, receipt_handles, |store, receipt| {
+                store.delete(receipt, Instant::now())
+            })
+            .await
         })
     }
 
@@ -361,7 +453,10 @@ impl Transport for FakeQueue {
         changes: &'a [VisibilityChange],
     ) -> BoxFuture<'a, Result<EntryResults<()>, TransportError>> {
         Box::pin(async move {
-            let noted = changes.iter().map(|change| (change.receipt_handle.clone(), change.visibility)).collect();
+            let noted = changes
+                .iter()
+                .map(|change| (change.receipt_handle.clone(), change.visibility))
+                .collect();
             self.note(Call::ChangeVisibility(noted));
             self.batch(queue, changes, |store, change| {
                 store.change_visibility(&change.receipt_handle, change.visibility, Instant::now())

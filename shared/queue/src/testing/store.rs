@@ -77,7 +77,11 @@ impl Store {
         1_767_225_600_000 + i64::try_from(now.duration_since(self.epoch).as_millis()).unwrap_or(0)
     }
 
-    pub(super) fn send(&mut self, message: &OutgoingMessage, now: Instant) -> Result<Sent, EntryError> {
+    pub(super) fn send(
+        &mut self,
+        message: &OutgoingMessage,
+        now: Instant,
+    ) -> Result<Sent, EntryError> {
         let fault = |code: &str, text: &str| EntryError {
             code: code.to_owned(),
             message: text.to_owned(),
@@ -87,10 +91,18 @@ impl Store {
             return Err(fault("InvalidMessageContents", "the body has characters outside the allowed set"));
         }
         if self.fifo && (message.group_id.is_none() || message.dedup_id.is_none()) {
-            return Err(fault("MissingParameter", "a FIFO queue needs a group id and a deduplication id"));
+            return Err(fault(
+                "MissingParameter",
+                "a FIFO queue needs a group id and a deduplication id",
+            ));
         }
         self.dedup.retain(|_, (at, _)| now < *at + DEDUP);
-        if let Some((_, sent)) = message.dedup_id.as_ref().filter(|_| self.fifo).and_then(|id| self.dedup.get(id)) {
+        if let Some((_, sent)) = message
+            .dedup_id
+            .as_ref()
+            .filter(|_| self.fifo)
+            .and_then(|id| self.dedup.get(id))
+        {
             return Ok(sent.clone());
         }
         let sequence = self.next_sequence;
@@ -139,7 +151,10 @@ impl Store {
                 blocked.extend(group);
                 continue;
             }
-            if self.receives_max.is_some_and(|max| stored.receive_count >= max) {
+            if self
+                .receives_max
+                .is_some_and(|max| stored.receive_count >= max)
+            {
                 dead.push((*sequence, stored.message.clone()));
                 continue;
             }
@@ -164,12 +179,17 @@ impl Store {
         for (sequence, _) in &dead {
             self.messages.remove(sequence);
         }
-        (taken, dead.into_iter().map(|(_, message)| message).collect())
+        (
+            taken,
+            dead.into_iter().map(|(_, message)| message).collect(),
+        )
     }
 
     pub(super) fn delete(&mut self, receipt: &str, now: Instant) -> Result<(), EntryError> {
         let sequence = sequence_of(receipt)?;
-        let Some(stored) = self.messages.get(&sequence) else { return Ok(()) };
+        let Some(stored) = self.messages.get(&sequence) else {
+            return Ok(());
+        };
         let current = stored.receipt.as_deref() == Some(receipt);
         if self.fifo && (!current || stored.visible_at <= now) {
             return Err(EntryError {
@@ -185,10 +205,17 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn change_visibility(&mut self, receipt: &str, visibility: Duration, now: Instant) -> Result<(), EntryError> {
+    pub(super) fn change_visibility(
+        &mut self,
+        receipt: &str,
+        visibility: Duration,
+        now: Instant,
+    ) -> Result<(), EntryError> {
         let sequence = sequence_of(receipt)?;
         match self.messages.get_mut(&sequence) {
-            Some(stored) if stored.receipt.as_deref() == Some(receipt) && stored.visible_at > now => {
+            Some(stored)
+                if stored.receipt.as_deref() == Some(receipt) && stored.visible_at > now =>
+            {
                 stored.visible_at = now + visibility;
                 Ok(())
             }
@@ -200,15 +227,40 @@ impl Store {
         }
     }
 
+    pub(super) fn take_away(&mut self, body: &str, group: &str, now: Instant) {
+        let found = self.messages.values_mut().find(|stored| {
+            stored.message.body == body && stored.message.group_id.as_deref() == Some(group)
+        });
+        if let Some(stored) = found {
+            stored.visible_at = now;
+        }
+    }
+
     /// When the next invisible message becomes visible.
     pub(super) fn next_visible(&self, now: Instant) -> Option<Instant> {
-        self.messages.values().map(|stored| stored.visible_at).filter(|at| *at > now).min()
+        self.messages
+            .values()
+            .map(|stored| stored.visible_at)
+            .filter(|at| *at > now)
+            .min()
     }
 
     pub(super) fn depths(&self, now: Instant) -> Depths {
-        let in_flight = self.messages.values().filter(|stored| stored.visible_at > now).count();
+        let in_flight = self
+            .messages
+            .values()
+            .filter(|stored| stored.visible_at > now)
+            .count();
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        Depths { visible: count(self.messages.len() - in_flight), in_flight: count(in_flight), delayed: 0 }
+        Depths {
+            visible: count(self.messages.len() - in_flight),
+            in_flight: count(in_flight),
+            delayed: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
     }
 
     pub(super) fn held(&self, now: Instant) -> Vec<Held> {
@@ -225,9 +277,13 @@ impl Store {
 }
 
 fn sequence_of(receipt: &str) -> Result<u64, EntryError> {
-    receipt.split(':').next().and_then(|text| text.parse().ok()).ok_or_else(|| EntryError {
-        code: "ReceiptHandleIsInvalid".to_owned(),
-        message: "not a receipt handle".to_owned(),
-        sender_fault: true,
-    })
+    receipt
+        .split(':')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| EntryError {
+            code: "ReceiptHandleIsInvalid".to_owned(),
+            message: "not a receipt handle".to_owned(),
+            sender_fault: true,
+        })
 }

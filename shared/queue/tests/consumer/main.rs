@@ -1,0 +1,11 @@
+//! The consumer against the misbehaving queue, in virtual time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod groups;
+mod stop;
+mod support;
+mod visibility;

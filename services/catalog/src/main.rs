@@ -1,3 +1,16 @@
-//! Products, prices, stock and reservations.
+//! The catalog's process: `catalog [run | healthcheck | --version]`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use steelyard_catalog::{ADMIN_PORT, Config, run};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    steelyard_runtime::service_main("catalog", ADMIN_PORT, async |boot| {
+        let config = Config::from_env(&boot.env)?;
+        run(&config, boot.metrics, boot.stop).await?;
+        Ok(())
+    })
+}

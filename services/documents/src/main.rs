@@ -1,3 +1,15 @@
-//! Invoices and related documents: for now a service that answers its health checks.
+//! The documents service as a process.
 
-fn main() {}
+use std::process::ExitCode;
+
+use steelyard_documents::{ADMIN_PORT, Config, Deps, run};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    steelyard_runtime::service_main("documents", ADMIN_PORT, async |boot| {
+        let config = Config::from_env(&boot.env)?;
+        run(Deps::connect(&config, boot.metrics).await?, boot.stop).await
+    })
+}

@@ -1,3 +1,16 @@
-//! The only public door: authentication, validation, idempotent intake, reads passed through.
+//! The gateway as a process. `gateway healthcheck` asks a running one whether it is alive.
 
-fn main() {}
+use std::process::ExitCode;
+
+use steelyard_gateway::{ADMIN_PORT, Config, Deps, run};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    steelyard_runtime::service_main("gateway", ADMIN_PORT, async |boot| {
+        let config = Config::from_env(&boot.env)?;
+        let deps = Deps::connect(&config, boot.metrics).await?;
+        run(config, deps, boot.stop).await
+    })
+}

@@ -133,6 +133,12 @@ impl Internal {
         }
     }
 
+    /// How long a whole call may take.
+    #[must_use]
+    pub const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// The service that this client calls, for messages.
     #[must_use]
     pub const fn peer(&self) -> &'static str {

@@ -5,13 +5,14 @@
 //! Traces leave the process only if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::task::AbortHandle;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::config::Env;
 use crate::otlp;
@@ -94,7 +95,6 @@ impl Telemetry {
 /// # Errors
 /// A filter or endpoint that cannot be read, or a second call in the same process.
 pub fn init(service: &'static str, env: &Env) -> Result<Telemetry, Error> {
-    let filter = EnvFilter::try_new(env.get("RUST_LOG").unwrap_or("info"))?;
     let lines = if std::io::stderr().is_terminal() {
         fmt::layer().with_writer(std::io::stderr).boxed()
     } else {
@@ -104,6 +104,28 @@ pub fn init(service: &'static str, env: &Env) -> Result<Telemetry, Error> {
             .with_span_list(false);
         json.with_writer(std::io::stderr).boxed()
     };
+    init_with(service, env, lines)
+}
+
+/// [`init`] with the logs as text in `file`: for a stack whose terminal shows other things.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_to_file(
+    service: &'static str,
+    env: &Env,
+    file: std::fs::File,
+) -> Result<Telemetry, Error> {
+    let lines = fmt::layer().with_ansi(false).with_writer(Arc::new(file));
+    init_with(service, env, lines.boxed())
+}
+
+fn init_with(
+    service: &'static str,
+    env: &Env,
+    lines: Box<dyn Layer<Registry> + Send + Sync>,
+) -> Result<Telemetry, Error> {
+    let filter = EnvFilter::try_new(env.get("RUST_LOG").unwrap_or("info"))?;
     let endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT");
     let traces = endpoint
         .map(|endpoint| otlp::Exporter::new(service, endpoint))

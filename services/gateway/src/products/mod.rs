@@ -1,0 +1,70 @@
+//! Products: read by anyone, from the last good copy while the catalog is down; changed by those
+//! who may.
+
+mod copies;
+mod read;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use steelyard_domain::internal::paths;
+use steelyard_domain::scope::Scope::CatalogWrite;
+use steelyard_runtime::http::{HttpError, with_deadline};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use copies::Copies;
+
+use crate::app::App;
+use crate::auth::{allowed, public};
+
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// All that RFC 3986 calls unreserved stays as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The routes that answer quickly, each with who may call it.
+pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(public(routes!(read::list)))
+        .routes(public(routes!(read::read)))
+        .routes(allowed(app, &[CatalogWrite], routes!(write::put)))
+        .routes(allowed(app, &[CatalogWrite], routes!(write::adjust_stock)))
+}
+
+/// The import, which takes as long as its body.
+pub(crate) fn import_route(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default().routes(allowed(app, &[CatalogWrite], routes!(write::import)))
+}
+
+/// The deadline of [`routes`].
+pub(crate) fn deadline(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    with_deadline(router, ANSWER_MAX)
+}
+
+/// The catalog's path of a product. SKUs may hold spaces and slashes.
+///
+/// # Errors
+/// 404 for what a URL cannot carry as one segment.
+fn path_of(sku: &str) -> Result<String, HttpError> {
+    // These would mean another path, even percent-encoded (WHATWG URL, "double-dot segment").
+    if matches!(sku, "" | "." | "..") {
+        return Err(HttpError::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "no product has this SKU",
+        ));
+    }
+    Ok(format!(
+        "{}/{}",
+        paths::PRODUCTS,
+        utf8_percent_encode(sku, SEGMENT)
+    ))
+}

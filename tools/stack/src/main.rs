@@ -1,3 +1,9 @@
-//! The whole system on one machine, by one command.
+//! `cargo stack`: see the library's page.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    steelyard_stack::main(steelyard_stack::Cli::parse())
+}

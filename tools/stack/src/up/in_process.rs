@@ -1,0 +1,108 @@
+//! Services as tasks of the stack's own process.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::future::BoxFuture;
+use steelyard_runtime::config::Env;
+use steelyard_runtime::telemetry::Metrics;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::services::Plan;
+
+/// How long a service may take until it is ready: migrations of a large database are within it.
+const READY_MAX: Duration = Duration::from_secs(90);
+const POLL: Duration = Duration::from_millis(10);
+/// Above the services' own drain times, so that they end by themselves.
+const STOP_MAX: Duration = Duration::from_secs(40);
+
+/// A running service.
+pub(super) struct Task {
+    name: String,
+    stop: CancellationToken,
+    task: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Task {
+    /// Starts a service with the environment of its plan, on top of the process's own.
+    pub(super) fn start(plan: &Plan, metrics: &Metrics) -> Self {
+        let mut env = Env::from_process();
+        for (name, value) in &plan.env {
+            env = env.with(name, value);
+        }
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(plan.service, env, metrics.clone(), stop.clone()));
+        Self {
+            name: plan.name.clone(),
+            stop,
+            task: Some(task),
+        }
+    }
+
+    /// Waits until `url` answers 200.
+    pub(super) async fn ready(&mut self, url: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + READY_MAX;
+        while !super::ready::answers(url).await {
+            if let Some(report) = self.death().await {
+                bail!(report);
+            }
+            if Instant::now() >= deadline {
+                bail!(
+                    "{} was not ready after {} s",
+                    self.name,
+                    READY_MAX.as_secs()
+                );
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// What to tell about a service that has ended by itself; once.
+    pub(super) async fn death(&mut self) -> Option<String> {
+        let task = self
+            .task
+            .take_if(|task| task.is_finished() && !self.stop.is_cancelled())?;
+        Some(match task.await {
+            Ok(Ok(())) => format!("{} has ended", self.name),
+            Ok(Err(error)) => format!("{} has ended: {error:#}", self.name),
+            Err(panic) => format!("{} has ended: {panic}", self.name),
+        })
+    }
+
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let Some(mut task) = self.task else {
+            return Ok(());
+        };
+        match tokio::time::timeout(STOP_MAX, &mut task).await {
+            Err(_) => {
+                task.abort();
+                bail!("{} did not stop within {} s", self.name, STOP_MAX.as_secs())
+            }
+            Ok(ended) => ended
+                .with_context(|| self.name.clone())?
+                .with_context(|| self.name),
+        }
+    }
+}
+
+fn serve(
+    service: &'static str,
+    env: Env,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async move {
+        match service {
+            "catalog" => {
+                let config = steelyard_catalog::Config::from_env(&env)?;
+                steelyard_catalog::run(&config, metrics, stop).await?;
+            }
+            other => bail!("{other} is no service"),
+        }
+        Ok(())
+    })
+}

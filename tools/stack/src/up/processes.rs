@@ -1,0 +1,193 @@
+//! Services as operating system processes: built, started, watched, stopped.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use steelyard_localstores::log_tail;
+use steelyard_localstores::supervise::{Spec, Supervised};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use super::WORKSPACE;
+use super::services::Plan;
+use crate::dir::StackDir;
+use crate::progress::Progress;
+
+/// How long a process may take until it is ready: migrations of a large database are within it.
+const READY_MAX: Duration = Duration::from_secs(90);
+/// Between looks at a process that starts.
+const POLL: Duration = Duration::from_millis(20);
+/// Above the services' own drain times, so that they end by themselves.
+const STOP_MAX: Duration = Duration::from_secs(40);
+/// Lines of its log that a message about a dead process shows.
+const TAIL_LINES: usize = 12;
+
+/// The packages that have a binary which the stack runs.
+const PACKAGES: [&str; 2] = ["localsqs", "steelyard-catalog"];
+
+/// Built service binaries by name.
+pub(super) struct Binaries {
+    by_name: HashMap<String, PathBuf>,
+}
+
+impl Binaries {
+    /// Builds them; cargo shows its own progress meanwhile.
+    pub(super) async fn build(release: bool, progress: &Progress) -> anyhow::Result<Self> {
+        progress.doing("building the services");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(&cargo);
+        command
+            .args([
+                "build",
+                "--locked",
+                "--message-format",
+                "json-render-diagnostics",
+            ])
+            .args(PACKAGES.iter().flat_map(|package| ["--package", package]))
+            .args(release.then_some("--release"))
+            .current_dir(WORKSPACE)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true);
+        let output = progress
+            .suspended(
+                command
+                    .spawn()
+                    .with_context(|| format!("cannot run {}", cargo.display()))?
+                    .wait_with_output(),
+            )
+            .await?;
+        if !output.status.success() {
+            bail!("the services do not build; see above");
+        }
+        let by_name = output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+            .filter_map(|message| {
+                let name = message["target"]["name"].as_str()?.to_owned();
+                Some((name, PathBuf::from(message["executable"].as_str()?)))
+            })
+            .collect();
+        progress.done("services built");
+        Ok(Self { by_name })
+    }
+
+    fn get(&self, name: &str) -> anyhow::Result<&PathBuf> {
+        self.by_name
+            .get(name)
+            .with_context(|| format!("cargo built no binary named {name}"))
+    }
+}
+
+/// A running process.
+pub(super) struct Process {
+    name: String,
+    log: PathBuf,
+    process: Supervised,
+    reported: bool,
+}
+
+impl Process {
+    pub(super) async fn of_service(
+        dir: &StackDir,
+        binaries: &Binaries,
+        plan: &Plan,
+    ) -> anyhow::Result<Self> {
+        Self::spawn(
+            dir,
+            binaries,
+            &plan.name,
+            plan.service,
+            Vec::new(),
+            plan.env.clone(),
+        )
+        .await
+    }
+
+    pub(super) async fn of_localsqs(
+        dir: &StackDir,
+        binaries: &Binaries,
+        port: u16,
+    ) -> anyhow::Result<Self> {
+        let data = dir.sqs().to_string_lossy().into_owned();
+        let args = ["--listen", &format!("127.0.0.1:{port}"), "--data", &data]
+            .map(str::to_owned)
+            .to_vec();
+        Self::spawn(dir, binaries, "sqs", "localsqs", args, Vec::new()).await
+    }
+
+    async fn spawn(
+        dir: &StackDir,
+        binaries: &Binaries,
+        name: &str,
+        binary: &str,
+        args: Vec<String>,
+        env: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
+        let log = dir.log(name);
+        let mut spec = Spec::new(name, binaries.get(binary)?, dir.root(), &log);
+        spec.args = args;
+        spec.env = env;
+        spec.stop_max = STOP_MAX;
+        let process = Supervised::spawn(spec).await?;
+        Ok(Self {
+            name: name.to_owned(),
+            log,
+            process,
+            reported: false,
+        })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(super) fn log(&self) -> &PathBuf {
+        &self.log
+    }
+
+    /// Waits until `url` answers 200; a process that ends instead is reported with the tail of its log.
+    pub(super) async fn ready(&mut self, url: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + READY_MAX;
+        while !super::ready::answers(url).await {
+            if let Some(report) = self.death() {
+                bail!(report);
+            }
+            if Instant::now() >= deadline {
+                bail!(
+                    "{} was not ready after {} s; its log {} ends with:\n{}",
+                    self.name,
+                    READY_MAX.as_secs(),
+                    self.log.display(),
+                    log_tail(&self.log, TAIL_LINES)
+                );
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// What to tell about a process that has ended by itself; once.
+    pub(super) fn death(&mut self) -> Option<String> {
+        if self.reported || !self.process.has_ended() {
+            return None;
+        }
+        self.reported = true;
+        Some(format!(
+            "{} (process {}) has ended; its log {} ends with:\n{}",
+            self.name,
+            self.process.pid(),
+            self.log.display(),
+            log_tail(&self.log, TAIL_LINES)
+        ))
+    }
+
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.process.stop().await?)
+    }
+}

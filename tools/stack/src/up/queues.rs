@@ -1,0 +1,118 @@
+//! The queues, with what the services expect of them.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_http_client::tls;
+
+use super::endpoints::Aws;
+use super::stores::REACH_MAX;
+
+/// Commands of customers, in sequence per customer.
+pub(super) const ORDERS: &str = "orders.fifo";
+/// What the documents service works on.
+pub(super) const DOCUMENTS: &str = "documents.fifo";
+/// What goes out to shops' own systems.
+pub(super) const WEBHOOKS: &str = "webhooks.fifo";
+
+/// 14 days: an order waits as long as that for its worker.
+const RETENTION_SECONDS: &str = "1209600";
+const VISIBILITY_SECONDS: &str = "60";
+/// Receives before SQS itself moves a message aside.
+const RECEIVES_MAX: u32 = 5;
+
+/// Makes the queues, each with its dead-letter queue. What is there already stays.
+pub(super) async fn provision(aws: &Aws) -> anyhow::Result<()> {
+    let client = client(aws).await;
+    for queue in [ORDERS, DOCUMENTS, WEBHOOKS] {
+        let dead_letters = queue.replace(".fifo", "-dead-letters.fifo");
+        let dead_letters = make(&client, aws, &dead_letters, attributes(None)).await?;
+        let arn = client
+            .get_queue_attributes()
+            .queue_url(&dead_letters)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
+            .with_context(|| format!("cannot read the attributes of {dead_letters}"))?
+            .attributes
+            .and_then(|mut found| found.remove(&QueueAttributeName::QueueArn))
+            .with_context(|| format!("{dead_letters} has no ARN"))?;
+        make(&client, aws, queue, attributes(Some(&arn))).await?;
+    }
+    Ok(())
+}
+
+async fn make(
+    client: &Client,
+    aws: &Aws,
+    queue: &str,
+    attributes: HashMap<QueueAttributeName, String>,
+) -> anyhow::Result<String> {
+    client
+        .create_queue()
+        .queue_name(queue)
+        .set_attributes(Some(attributes))
+        .send()
+        .await
+        .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
+        .with_context(|| format!("cannot make the queue {queue} at {}", aws.sqs_url))?
+        .queue_url
+        .with_context(|| format!("{} made {queue} and told no URL", aws.sqs_url))
+}
+
+/// High-throughput FIFO: sequence and deduplication per message group, which is the customer.
+fn attributes(dead_letters_arn: Option<&str>) -> HashMap<QueueAttributeName, String> {
+    let mut attributes: HashMap<QueueAttributeName, String> = [
+        (QueueAttributeName::FifoQueue, "true"),
+        (QueueAttributeName::DeduplicationScope, "messageGroup"),
+        (QueueAttributeName::FifoThroughputLimit, "perMessageGroupId"),
+        (
+            QueueAttributeName::MessageRetentionPeriod,
+            RETENTION_SECONDS,
+        ),
+        (QueueAttributeName::VisibilityTimeout, VISIBILITY_SECONDS),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name, value.to_owned()))
+    .collect();
+    if let Some(arn) = dead_letters_arn {
+        let policy =
+            serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": RECEIVES_MAX });
+        attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());
+    }
+    attributes
+}
+
+async fn client(aws: &Aws) -> Client {
+    let http = if aws.sqs_url.starts_with("https:") {
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+        aws_smithy_http_client::Builder::new()
+            .tls_provider(provider)
+            .build_https()
+    } else {
+        aws_smithy_http_client::Builder::new().build_http()
+    };
+    let credentials = Credentials::new(&aws.access_key, &aws.secret_key, None, None, "stack");
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .region(Region::new(aws.region.clone()))
+        .endpoint_url(&aws.sqs_url)
+        .credentials_provider(credentials)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(REACH_MAX)
+                .build(),
+        )
+        .load()
+        .await;
+    Client::new(&config)
+}

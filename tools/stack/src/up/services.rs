@@ -1,0 +1,119 @@
+//! The services of the stack: which there are, and the environment that each is given.
+
+use std::net::Ipv4Addr;
+
+use anyhow::Context;
+use steelyard_localstores::free_port;
+
+use super::database::Database;
+use super::endpoints::Aws;
+use super::stores::Stores;
+use super::{objects, queues};
+use crate::dir::StackDir;
+use crate::secrets::Secrets;
+
+/// In the order in which they start.
+const SERVICES: [&str; 1] = ["catalog"];
+
+/// One instance of a service: its name, its addresses, its environment.
+pub(super) struct Plan {
+    /// Unique in the stack: `gateway`, `orders-1`, …
+    pub(super) name: String,
+    /// The service, which is also its binary's name.
+    pub(super) service: &'static str,
+    pub(super) url: String,
+    pub(super) admin_url: String,
+    pub(super) env: Vec<(String, String)>,
+}
+
+/// What the environments are made of.
+pub(super) struct Given<'a> {
+    pub(super) dir: &'a StackDir,
+    pub(super) secrets: &'a Secrets,
+    pub(super) stores: &'a Stores,
+    pub(super) database: &'a Database,
+    pub(super) aws: &'a Aws,
+    pub(super) gateway_port: u16,
+    pub(super) orders: u16,
+}
+
+/// All instances, in the order in which they start: whoever is called comes before its callers.
+pub(super) fn plan(given: &Given<'_>) -> anyhow::Result<Vec<Plan>> {
+    let mut plans = Vec::new();
+    for service in SERVICES {
+        match service {
+            "orders" => {
+                for number in 1..=given.orders {
+                    plans.push(instance(format!("orders-{number}"), service, free()?)?);
+                }
+            }
+            "gateway" if given.gateway_port != 0 => {
+                plans.push(instance(service.to_owned(), service, given.gateway_port)?);
+            }
+            _ => plans.push(instance(service.to_owned(), service, free()?)?),
+        }
+    }
+    let mut common = common(given);
+    // Queries go to the first instance; any would do.
+    for (variable, service) in [
+        ("CATALOG_URL", "catalog"),
+        ("ORDERS_URL", "orders"),
+        ("DOCUMENTS_URL", "documents"),
+    ] {
+        if let Some(peer) = plans.iter().find(|plan| plan.service == service) {
+            common.push((variable.to_owned(), peer.url.clone()));
+        }
+    }
+    for plan in &mut plans {
+        plan.env.extend(common.iter().cloned());
+        if plan.service != "gateway" {
+            let url = given.database.url_of(plan.service)?;
+            plan.env
+                .push(("DATABASE_READER_URL".to_owned(), url.clone()));
+            plan.env.push(("DATABASE_URL".to_owned(), url));
+        }
+    }
+    Ok(plans)
+}
+
+fn common(given: &Given<'_>) -> Vec<(String, String)> {
+    let jwks = given.dir.jwks();
+    [
+        ("SERVICE_TOKEN", given.secrets.service_token.as_str()),
+        ("REDIS_URL", given.stores.redis.as_str()),
+        ("AWS_ENDPOINT_URL", &given.aws.sqs_url),
+        ("AWS_ENDPOINT_URL_S3", &given.aws.s3_url),
+        ("AWS_REGION", &given.aws.region),
+        ("AWS_ACCESS_KEY_ID", &given.aws.access_key),
+        ("AWS_SECRET_ACCESS_KEY", &given.aws.secret_key),
+        ("ORDERS_QUEUE", queues::ORDERS),
+        ("DOCUMENTS_QUEUE", queues::DOCUMENTS),
+        ("WEBHOOKS_QUEUE", queues::WEBHOOKS),
+        ("DOCUMENTS_BUCKET", objects::DOCUMENTS),
+        ("MEDIA_BUCKET", objects::MEDIA),
+        ("AUTH_JWKS", &jwks.to_string_lossy()),
+        ("AUTH_ISSUER", steelyard_tokens::ISSUER),
+        ("AUTH_AUDIENCE", steelyard_tokens::AUDIENCE),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+fn free() -> anyhow::Result<u16> {
+    free_port().context("no free port for a service")
+}
+
+fn instance(name: String, service: &'static str, port: u16) -> anyhow::Result<Plan> {
+    let address = |port| format!("{}:{port}", Ipv4Addr::LOCALHOST);
+    let (api, admin) = (address(port), address(free()?));
+    Ok(Plan {
+        name,
+        service,
+        url: format!("http://{api}"),
+        admin_url: format!("http://{admin}"),
+        env: vec![
+            ("LISTEN_ADDR".to_owned(), api),
+            ("ADMIN_ADDR".to_owned(), admin),
+        ],
+    })
+}

@@ -150,8 +150,8 @@ impl StackDir {
 fn check_space(dir: &Path, bytes_min: u64) -> anyhow::Result<()> {
     let found = statvfs(dir)
         .with_context(|| format!("cannot ask for the free space of {}", dir.display()))?;
-    // The field types differ between systems.
-    let free = u64::from(found.blocks_available()).saturating_mul(found.fragment_size());
+    // 32 bits wide on macOS.
+    let free = (found.blocks_available() as u64).saturating_mul(found.fragment_size());
     if free < bytes_min {
         bail!(
             "only {} MB are free on the disk that holds {}, and {} MB are needed; free some, or choose another disk with --data DIR",

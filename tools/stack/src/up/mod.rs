@@ -54,7 +54,7 @@ pub async fn command(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let stop = steelyard_runtime::shutdown::on_signal().context("cannot wait for Ctrl-C")?;
     let progress = Progress::new();
     let mut stack = match stop
-        .run_until_cancelled(Stack::start(&dir, args, &progress))
+        .run_until_cancelled(Box::pin(Stack::start(&dir, args, &progress)))
         .await
     {
         // Interrupted while it started: whatever runs already is stopped by the drop.

@@ -18,8 +18,9 @@ mod support;
 
 use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
+use aws_sdk_sqs::Client;
 use endpoint::Endpoint;
-use exceptions::EXCEPTIONS;
+use exceptions::{EXCEPTIONS, Exception};
 use futures_util::{StreamExt as _, stream};
 use localsqs::{Clock, Config, Server};
 use time::{OffsetDateTime, macros::datetime};
@@ -159,25 +160,25 @@ async fn against_localsqs<F: Future<Output = ()>>(case: impl FnOnce(Endpoint) ->
 }
 
 /// Runs every case and gives the faults by name.
-async fn run_all(client: aws_sdk_sqs::Client) -> BTreeMap<&'static str, String> {
-    let runs = cases().into_iter().map(|case| {
-        let endpoint = Endpoint::new(client.clone(), None);
-        async move {
-            let run = tokio::spawn((case.run)(endpoint.clone()));
-            let abort = run.abort_handle();
-            let outcome = tokio::time::timeout(Duration::from_secs(CASE_SECONDS_MAX), run).await;
-            abort.abort();
-            endpoint.clean_up().await;
-            let fault = match outcome {
-                Ok(Ok(())) => return None,
-                Ok(Err(error)) if error.is_panic() => panic_text(error.into_panic().as_ref()),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no end after {CASE_SECONDS_MAX} seconds"),
-            };
-            Some((case.name, fault))
-        }
-    });
+async fn run_all(client: &Client) -> BTreeMap<&'static str, String> {
+    let runs = cases().into_iter().map(|case| run_one(client, case));
     stream::iter(runs).buffer_unordered(CASES_AT_ONCE).filter_map(async |fault| fault).collect().await
+}
+
+async fn run_one(client: &Client, case: Case) -> Option<(&'static str, String)> {
+    let endpoint = Endpoint::new(client.clone(), None);
+    let run = tokio::spawn((case.run)(endpoint.clone()));
+    let abort = run.abort_handle();
+    let outcome = tokio::time::timeout(Duration::from_secs(CASE_SECONDS_MAX), run).await;
+    abort.abort();
+    endpoint.clean_up().await;
+    let fault = match outcome {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) if error.is_panic() => panic_text(error.into_panic().as_ref()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no end after {CASE_SECONDS_MAX} seconds"),
+    };
+    Some((case.name, fault))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -185,22 +186,31 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-/// Compares the faults with the exceptions that are known of a service.
-fn judge(service: &str, faults: &BTreeMap<&'static str, String>) {
+/// Runs all cases and compares the faults with the exceptions that are known of a service.
+async fn judge(service: &str, client: Client) {
     let known = EXCEPTIONS.iter().filter(|exception| exception.service == service);
     let known: BTreeMap<_, _> = known.map(|exception| (exception.case, exception)).collect();
     let all = cases();
     for case in known.keys() {
         assert!(all.iter().any(|present| present.name == *case), "exception for a case that is not there: {case}");
     }
-    let surprises: Vec<_> = faults.iter().filter(|(case, _)| !known.contains_key(*case)).collect();
-    let healed: Vec<_> = known.keys().filter(|case| !faults.contains_key(*case)).collect();
+    let faults = run_all(&client).await;
     println!("{service}: {} of {} cases right, {} known exceptions", all.len() - faults.len(), all.len(), known.len());
+    let mut surprises = BTreeMap::new();
+    // A service in real time, on a busy machine, may have been late for a case: once more, alone.
+    for case in all.into_iter().filter(|case| faults.contains_key(case.name) && !known.contains_key(case.name)) {
+        surprises.extend(run_one(&client, case).await);
+    }
     assert!(surprises.is_empty(), "{service} differs where it did not: {surprises:#?}");
-    assert!(healed.is_empty(), "{service} is right by now in these cases, remove the exceptions: {healed:?}");
+    for (case, Exception { instead, page, .. }) in known {
+        // AWS differs from itself: an exception there is a permission.
+        let healed = service != "aws" && !faults.contains_key(case);
+        assert!(!healed, "{service} is right by now in {case} ({instead}; {page}): remove the exception");
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+// One thread: the panics of cases that fail as expected stay in the test's captured output.
+#[tokio::test]
 async fn an_emulator_by_others_keeps_the_contract_but_for_the_known_exceptions() {
     let ministack = match emulator::Ministack::start() {
         Ok(ministack) => ministack,
@@ -211,18 +221,18 @@ async fn an_emulator_by_others_keeps_the_contract_but_for_the_known_exceptions()
             return;
         }
     };
-    judge("ministack", &run_all(support::client(&ministack.url)).await);
+    judge("ministack", support::client(&ministack.url)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn the_endpoint_named_in_the_environment_keeps_the_contract() {
     let Ok(name) = std::env::var("LOCALSQS_CONTRACT_ENDPOINT") else { return };
     let (service, client) = if name == "aws" {
         let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
-        ("aws".to_owned(), aws_sdk_sqs::Client::new(&config))
+        ("aws".to_owned(), Client::new(&config))
     } else {
         let service = std::env::var("LOCALSQS_CONTRACT_SERVICE").unwrap_or_else(|_| "localstack".to_owned());
         (service, support::client(&name))
     };
-    judge(&service, &run_all(client).await);
+    judge(&service, client).await;
 }

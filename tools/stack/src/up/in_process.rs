@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::future::BoxFuture;
+use steelyard_queue::SqsCredentials;
 use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
 use tokio::task::JoinHandle;
@@ -101,8 +102,28 @@ fn serve(
                 let config = steelyard_catalog::Config::from_env(&env)?;
                 steelyard_catalog::run(&config, metrics, stop).await?;
             }
+            "gateway" => {
+                let mut config = steelyard_gateway::Config::from_env(&env)?;
+                config.sqs.credentials = credentials(&env);
+                let deps = steelyard_gateway::Deps::connect(&config, metrics).await?;
+                steelyard_gateway::run(config, deps, stop).await?;
+            }
             other => bail!("{other} is no service"),
         }
         Ok(())
     })
+}
+
+/// The SDK's default chain would look at this process's variables, where the stack's own are not.
+fn credentials(env: &Env) -> SqsCredentials {
+    match (
+        env.get("AWS_ACCESS_KEY_ID"),
+        env.get("AWS_SECRET_ACCESS_KEY"),
+    ) {
+        (Some(id), Some(secret)) => SqsCredentials::Static {
+            access_key_id: id.to_owned(),
+            secret_access_key: secret.to_owned(),
+        },
+        _ => SqsCredentials::DefaultChain,
+    }
 }

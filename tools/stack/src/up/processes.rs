@@ -26,7 +26,7 @@ const STOP_MAX: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 12;
 
 /// The packages that have a binary which the stack runs.
-const PACKAGES: [&str; 2] = ["localsqs", "steelyard-catalog"];
+const PACKAGES: [&str; 3] = ["localsqs", "steelyard-catalog", "steelyard-gateway"];
 
 /// Built service binaries by name.
 pub(super) struct Binaries {

@@ -13,7 +13,7 @@ use crate::dir::StackDir;
 use crate::secrets::Secrets;
 
 /// In the order in which they start.
-const SERVICES: [&str; 1] = ["catalog"];
+const SERVICES: [&str; 2] = ["catalog", "gateway"];
 
 /// One instance of a service: its name, its addresses, its environment.
 pub(super) struct Plan {

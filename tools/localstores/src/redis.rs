@@ -52,6 +52,9 @@ impl Redis {
         let password_file = placement.dir.join(PASSWORD);
         if !password_file.exists() {
             write_secret(&password_file, &placement)?;
+            if let Some(password) = &options.redis_password {
+                fs::write(&password_file, password).map_err(Error::io("write", &password_file))?;
+            }
         }
         let password =
             fs::read_to_string(&password_file).map_err(Error::io("read", &password_file))?;

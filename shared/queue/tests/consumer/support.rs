@@ -31,9 +31,7 @@ type Script = Box<dyn Fn(&Delivery) -> Act + Send + Sync>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) at: Instant,
     pub(crate) body: String,
-    pub(crate) group: String,
     pub(crate) attempt: u32,
     pub(crate) receive_count: u32,
 }
@@ -77,9 +75,7 @@ impl Handler for Scripted {
                     continue;
                 }
                 self.log.lock().unwrap().seen.push(Seen {
-                    at: Instant::now(),
                     body: delivery.body.clone(),
-                    group: delivery.sequence_key().to_owned(),
                     attempt: delivery.attempt(),
                     receive_count: delivery.receive_count,
                 });

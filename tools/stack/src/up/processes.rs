@@ -25,8 +25,12 @@ const STOP_MAX: Duration = Duration::from_secs(40);
 /// Lines of its log that a message about a dead process shows.
 const TAIL_LINES: usize = 12;
 
-/// The packages that have a binary which the stack runs.
-const PACKAGES: [&str; 3] = ["localsqs", "steelyard-catalog", "steelyard-gateway"];
+/// The binaries that the stack runs, with their packages.
+const BINARIES: [(&str, &str); 3] = [
+    ("localsqs", "localsqs"),
+    ("catalog", "steelyard-catalog"),
+    ("gateway", "steelyard-gateway"),
+];
 
 /// Built service binaries by name.
 pub(super) struct Binaries {
@@ -46,7 +50,14 @@ impl Binaries {
                 "--message-format",
                 "json-render-diagnostics",
             ])
-            .args(PACKAGES.iter().flat_map(|package| ["--package", package]))
+            // Not built, but named: with the stack's own features of all dependencies, nothing that `cargo stack` has
+            // built already is built again.
+            .args(["--package", "steelyard-stack"])
+            .args(
+                BINARIES
+                    .iter()
+                    .flat_map(|(bin, package)| ["--package", *package, "--bin", *bin]),
+            )
             .args(release.then_some("--release"))
             .current_dir(WORKSPACE)
             .stdin(Stdio::null())

@@ -1,3 +1,40 @@
 //! Load generators and reports.
+//!
+//! Each subcommand measures one part and prints what it found as text; run them in release mode, on a machine that does
+//! nothing else.
 
-fn main() {}
+mod localsqs;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "Load generators and reports")]
+struct Cli {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// The SQS server: messages a second, time from a send to a waiting receive, cost of depth.
+    Localsqs(localsqs::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match Cli::parse().part {
+            Part::Localsqs(options) => localsqs::run(options).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_defined() {
+        super::Cli::command().debug_assert();
+    }
+}

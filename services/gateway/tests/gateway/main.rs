@@ -1,0 +1,13 @@
+//! The gateway through real HTTP, on free ports.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod access;
+mod bad_input;
+mod commands;
+mod intake;
+mod products;
+mod reads;
+mod support;
+mod tokens;
+mod tree;
+mod waiting;

@@ -1,0 +1,272 @@
+//! Products: passed on, and from the last good copy while the catalog is down.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use steelyard_gateway::Limits;
+
+use crate::support::{Canned, Gateway, Peer, Setting, problem};
+
+async fn start() -> (Gateway, Peer) {
+    let catalog = Peer::start().await;
+    let gateway = Setting {
+        catalog: catalog.url.clone(),
+        ..Setting::default()
+    }
+    .start()
+    .await;
+    (gateway, catalog)
+}
+
+fn product(sku: &str) -> Canned {
+    Canned::json(&json!({"sku": sku, "name": "HOLDER"})).with("etag", "\"v1\"")
+}
+
+#[tokio::test]
+async fn an_answer_is_cacheable_and_its_copy_stands_in_while_the_catalog_is_down() {
+    let (gateway, catalog) = start().await;
+    catalog.say("/internal/products/85123A", product("85123A"));
+    let get = || gateway.call(Method::GET, "/v1/products/85123A");
+    let fresh = get().send().await.unwrap();
+    assert_eq!(fresh.status(), StatusCode::OK);
+    assert_eq!(fresh.headers()["etag"], "\"v1\"");
+    assert!(
+        fresh.headers()["cache-control"]
+            .to_str()
+            .unwrap()
+            .contains("max-age")
+    );
+    assert_eq!(
+        fresh.headers()["cache-status"],
+        "steelyard; fwd=uri-miss; stored"
+    );
+
+    let not_modified = Canned {
+        status: 304,
+        body: String::new(),
+        ..product("85123A")
+    };
+    catalog.say("/internal/products/85123A", not_modified);
+    let known = get()
+        .header("if-none-match", "\"v1\"")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(
+        catalog.seen().last().unwrap().headers["if-none-match"],
+        "\"v1\""
+    );
+
+    catalog.say(
+        "/internal/products/85123A",
+        Canned::problem(503, "database_away"),
+    );
+    let copy = get().send().await.unwrap();
+    assert_eq!(copy.status(), StatusCode::OK);
+    assert_eq!(
+        copy.headers()["cache-status"],
+        "steelyard; hit; detail=\"catalog unavailable\""
+    );
+    assert!(copy.headers().contains_key("age"));
+    assert_eq!(copy.json::<Value>().await.unwrap()["sku"], "85123A");
+    let known = get()
+        .header("if-none-match", "\"v1\"")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+
+    let unseen = gateway
+        .call(Method::GET, "/v1/products?q=lamp")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        unseen.status(),
+        StatusCode::NOT_FOUND,
+        "the catalog answers that"
+    );
+    catalog.say(
+        "/internal/products?q=lamp",
+        Canned::problem(500, "internal"),
+    );
+    let unseen = gateway
+        .call(Method::GET, "/v1/products?q=lamp")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(unseen.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(unseen.headers().contains_key("retry-after"));
+
+    // What is gone is gone, from the copies too.
+    catalog.say(
+        "/internal/products/85123A",
+        Canned::problem(404, "not_found"),
+    );
+    assert_eq!(get().send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    catalog.say(
+        "/internal/products/85123A",
+        Canned::problem(503, "database_away"),
+    );
+    assert_eq!(
+        get().send().await.unwrap().status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
+
+#[tokio::test]
+async fn skus_with_spaces_and_slashes_stay_whole() {
+    let (gateway, catalog) = start().await;
+    for (asked, passed) in [
+        ("BANK%20CHARGES", "BANK%20CHARGES"),
+        ("A%2FB", "A%2FB"),
+        ("100%25", "100%25"),
+        ("a%3Fb%23c", "a%3Fb%23c"),
+        ("%C3%A4", "%C3%A4"),
+    ] {
+        catalog.say(&format!("/internal/products/{passed}"), product(passed));
+        let answer = gateway
+            .call(Method::GET, &format!("/v1/products/{asked}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.status(),
+            StatusCode::OK,
+            "{asked}: {:?}",
+            catalog.seen().last()
+        );
+    }
+    let seen = catalog.seen().len();
+    // The client would resolve this one itself, so it is sent as an encoded segment would be.
+    let dots = gateway
+        .call(Method::GET, "/v1/products/%252E%252E")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(dots.status(), StatusCode::NOT_FOUND);
+    assert_eq!(catalog.seen().len(), seen + 1);
+    assert_eq!(catalog.seen()[seen].path, "/internal/products/%252E%252E");
+}
+
+#[tokio::test]
+async fn changes_are_passed_on_with_the_catalogs_own_words() {
+    let (gateway, catalog) = start().await;
+    let put = |body: Value| {
+        gateway
+            .by(
+                "office",
+                "catalog:write",
+                Method::PUT,
+                "/v1/products/85123A",
+            )
+            .json(&body)
+            .send()
+    };
+    catalog.say(
+        "/internal/products/85123A",
+        Canned {
+            status: 201,
+            ..product("85123A")
+        },
+    );
+    let body = json!({"name": "HOLDER", "prices": []});
+    let created = put(body.clone()).await.unwrap();
+    assert_eq!(created.status(), StatusCode::CREATED);
+    let seen = catalog.seen().pop().unwrap();
+    assert_eq!(
+        (seen.method, seen.path.as_str()),
+        (Method::PUT, "/internal/products/85123A")
+    );
+    assert_eq!(serde_json::from_slice::<Value>(&seen.body).unwrap(), body);
+
+    catalog.say(
+        "/internal/products/85123A",
+        Canned::problem(422, "validation_failed"),
+    );
+    let refused = put(body).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(problem(refused).await["code"], "validation_failed");
+
+    let level = json!({"sku": "A/B", "on_hand": 1, "reserved": 0, "available": 1, "booked": true});
+    catalog.say(
+        "/internal/products/A%2FB/stock-adjustments",
+        Canned::json(&level),
+    );
+    let booked = gateway
+        .by(
+            "office",
+            "catalog:write",
+            Method::POST,
+            "/v1/products/A%2FB/stock-adjustments",
+        )
+        .json(&json!({"adjust": 1, "reference": "r"}));
+    assert_eq!(
+        booked.send().await.unwrap().json::<Value>().await.unwrap(),
+        level
+    );
+}
+
+#[tokio::test]
+async fn an_import_is_streamed_through_and_bounded() {
+    let catalog = Peer::start().await;
+    catalog.say(
+        "/internal/products/import",
+        Canned::json(&json!({"lines": 2})),
+    );
+    let limits = Limits {
+        import_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    let setting = Setting {
+        catalog: catalog.url.clone(),
+        limits,
+        ..Setting::default()
+    };
+    let gateway = setting.start().await;
+    let import = |body: reqwest::Body| {
+        gateway
+            .by(
+                "office",
+                "catalog:write",
+                Method::POST,
+                "/v1/products/import",
+            )
+            .header("content-type", "application/x-ndjson")
+            .body(body)
+            .send()
+    };
+    // Beyond the 256 KiB of other routes, in pieces.
+    let line = format!(
+        "{}\n",
+        json!({"sku": "a", "name": "x".repeat(200), "prices": []})
+    );
+    let pieces: Vec<_> = (0..3_000)
+        .map(|_| Ok::<_, std::io::Error>(line.clone()))
+        .collect();
+    let whole = line.len() * pieces.len();
+    let answer = import(reqwest::Body::wrap_stream(futures_util::stream::iter(
+        pieces,
+    )))
+    .await
+    .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let seen = catalog.seen().pop().unwrap();
+    assert_eq!(seen.body.len(), whole);
+    assert_eq!(seen.headers["content-type"], "application/x-ndjson");
+
+    let large = vec![b'x'; (1 << 20) + 1];
+    let answer = import(large.clone().into()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let pieces: Vec<_> = large
+        .chunks(9_000)
+        .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+        .collect();
+    let answer = import(reqwest::Body::wrap_stream(futures_util::stream::iter(
+        pieces,
+    )))
+    .await
+    .unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(problem(answer).await["code"], "body_too_large");
+}

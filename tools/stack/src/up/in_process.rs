@@ -102,6 +102,16 @@ fn serve(
                 let config = steelyard_catalog::Config::from_env(&env)?;
                 steelyard_catalog::run(&config, metrics, stop).await?;
             }
+            "documents" => {
+                let config = steelyard_documents::Config::from_env(&env)?;
+                let deps = steelyard_documents::Deps::connect(&config, metrics).await?;
+                steelyard_documents::run(deps, stop).await?;
+            }
+            "orders" => {
+                let mut config = steelyard_orders::Config::from_env(&env)?;
+                config.sqs.credentials = credentials(&env);
+                steelyard_orders::run(config, metrics, stop).await?;
+            }
             "gateway" => {
                 let mut config = steelyard_gateway::Config::from_env(&env)?;
                 config.sqs.credentials = credentials(&env);

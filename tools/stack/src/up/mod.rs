@@ -154,9 +154,7 @@ impl Stack {
             .last()
             .map(|plan| plan.url.clone())
             .unwrap_or_default();
-        if plans.iter().any(|p| p.service == "gateway") {
-            demo::load(dir, &gateway_url, progress).await?;
-        }
+        demo::load(dir, &gateway_url, progress).await?;
         let mode = if args.processes {
             "processes"
         } else {

@@ -26,9 +26,11 @@ const STOP_MAX: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 12;
 
 /// The binaries that the stack runs, with their packages.
-const BINARIES: [(&str, &str); 3] = [
+const BINARIES: [(&str, &str); 5] = [
     ("localsqs", "localsqs"),
     ("catalog", "steelyard-catalog"),
+    ("documents", "steelyard-documents"),
+    ("orders", "steelyard-orders"),
     ("gateway", "steelyard-gateway"),
 ];
 

@@ -13,7 +13,7 @@ use crate::dir::StackDir;
 use crate::secrets::Secrets;
 
 /// In the order in which they start.
-const SERVICES: [&str; 2] = ["catalog", "gateway"];
+const SERVICES: [&str; 4] = ["catalog", "documents", "orders", "gateway"];
 
 /// One instance of a service: its name, its addresses, its environment.
 pub(super) struct Plan {

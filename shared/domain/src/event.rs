@@ -31,6 +31,22 @@ pub enum OrderEventKind {
 }
 
 impl OrderEventKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Confirmed,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Paid,
+        Self::Shipped,
+        Self::Returned,
+    ];
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -71,4 +87,19 @@ pub struct OrderEvent {
     pub at: OffsetDateTime,
     /// The order as it was then, whole, so that a receiver need not ask.
     pub order: Order,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OrderEventKind;
+
+    #[test]
+    fn every_kind_reads_back_from_its_word_and_is_written_with_it() {
+        for kind in OrderEventKind::ALL {
+            assert_eq!(OrderEventKind::from_word(kind.as_str()), Some(kind));
+            let json = serde_json::to_string(&kind).expect("serializes");
+            assert_eq!(json, format!("\"{}\"", kind.as_str()));
+        }
+        assert_eq!(OrderEventKind::from_word("order.lost"), None);
+    }
 }

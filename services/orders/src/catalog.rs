@@ -2,9 +2,11 @@
 //! order's cancellation is committed. All calls are idempotent by order id.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use steelyard_domain::id::OrderId;
 use steelyard_domain::internal::{RESERVE_ORDERS_MAX, ReserveResponse, ReserveResult, paths};
 use steelyard_runtime::client::{CallError, Internal};
@@ -30,7 +32,7 @@ pub struct Catalog {
 pub struct Away(pub String);
 
 /// What came of a call for many orders.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Answers<T> {
     /// Catalog's answers.
     pub given: HashMap<OrderId, T>,
@@ -62,12 +64,7 @@ impl Catalog {
     /// # Errors
     /// [`Away`].
     pub async fn reserve(&self, orders: &[OrderNeed<'_>]) -> Result<Answers<ReserveResult>, Away> {
-        let call = async |orders: &[OrderNeed<'_>]| {
-            let call = ReserveCall { orders };
-            let answer: ReserveResponse = self.http.post(paths::RESERVATIONS, &call).await?;
-            Ok(answer.results)
-        };
-        let mut answers = in_parts(orders, |order| order.order_id, call).await?;
+        let mut answers = in_parts(orders, &Reserve(&self.http, PhantomData)).await?;
         // A contract broken for one order is that order's trouble, not the others'.
         for order in orders {
             if let Some(ReserveResult::Reserved(lines)) = answers.given.get(&order.order_id)
@@ -106,33 +103,82 @@ impl Catalog {
         self.tell(paths::RESTOCK, orders).await
     }
 
+    /// Whether catalog answers from its own store, for who waits until it is back.
+    pub async fn is_well(&self) -> bool {
+        let one = format!("{}?limit=1", paths::PRODUCTS);
+        self.http.get::<IgnoredAny>(&one).await.is_ok()
+    }
+
     async fn tell(&self, path: &'static str, orders: &[OrderId]) -> Result<Answers<()>, Away> {
-        let call = async |order_ids: &[OrderId]| {
-            let call = IdsCall { order_ids };
-            let _: serde::de::IgnoredAny = self.http.post(path, &call).await?;
-            Ok(vec![(); order_ids.len()])
-        };
-        in_parts(orders, |id| *id, call).await
+        let http = &self.http;
+        in_parts(orders, &Tell { http, path }).await
     }
 }
 
-/// Calls for up to [`RESERVE_ORDERS_MAX`] orders at a time; a call that fails by what it carries is
-/// halved until the order at fault stands alone.
-async fn in_parts<O, T>(
-    orders: &[O],
-    id: impl Fn(&O) -> OrderId,
-    call: impl AsyncFn(&[O]) -> Result<Vec<T>, CallError>,
-) -> Result<Answers<T>, Away> {
+/// A call for many orders.
+trait Call: Sync {
+    type Order: Sync;
+    type Answer: Send;
+
+    fn id(order: &Self::Order) -> OrderId;
+
+    /// One answer per order, in their order.
+    fn call(
+        &self,
+        orders: &[Self::Order],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, CallError>> + Send;
+}
+
+struct Reserve<'a, 'o>(&'a Internal, PhantomData<&'o ()>);
+
+impl<'o> Call for Reserve<'_, 'o> {
+    type Order = OrderNeed<'o>;
+    type Answer = ReserveResult;
+
+    fn id(order: &OrderNeed<'o>) -> OrderId {
+        order.order_id
+    }
+
+    async fn call(&self, orders: &[OrderNeed<'o>]) -> Result<Vec<ReserveResult>, CallError> {
+        let call = ReserveCall { orders };
+        let answer: ReserveResponse = self.0.post(paths::RESERVATIONS, &call).await?;
+        Ok(answer.results)
+    }
+}
+
+struct Tell<'a> {
+    http: &'a Internal,
+    path: &'static str,
+}
+
+impl Call for Tell<'_> {
+    type Order = OrderId;
+    type Answer = ();
+
+    fn id(order: &OrderId) -> OrderId {
+        *order
+    }
+
+    async fn call(&self, order_ids: &[OrderId]) -> Result<Vec<()>, CallError> {
+        let call = IdsCall { order_ids };
+        let _: IgnoredAny = self.http.post(self.path, &call).await?;
+        Ok(vec![(); order_ids.len()])
+    }
+}
+
+/// Calls for up to [`RESERVE_ORDERS_MAX`] orders at a time, for none not at all; a call that fails
+/// by what it carries is halved until the order at fault stands alone.
+async fn in_parts<C: Call>(orders: &[C::Order], call: &C) -> Result<Answers<C::Answer>, Away> {
     let mut answers = Answers {
         given: HashMap::with_capacity(orders.len()),
         failed: HashMap::new(),
     };
-    let mut parts: Vec<&[O]> = orders.chunks(RESERVE_ORDERS_MAX).rev().collect();
+    let mut parts: Vec<&[C::Order]> = orders.chunks(RESERVE_ORDERS_MAX).rev().collect();
     let mut faults = 0;
     while let Some(part) = parts.pop() {
-        let reason = match call(part).await {
+        let reason = match call.call(part).await {
             Ok(results) if results.len() == part.len() => {
-                answers.given.extend(part.iter().map(&id).zip(results));
+                answers.given.extend(part.iter().map(C::id).zip(results));
                 continue;
             }
             Ok(results) => format!("catalog gave {} answers for {}", results.len(), part.len()),
@@ -146,7 +192,7 @@ async fn in_parts<O, T>(
         match part {
             [] => {}
             [order] => {
-                answers.failed.insert(id(order), reason);
+                answers.failed.insert(C::id(order), reason);
             }
             _ => {
                 // The earlier half goes first: it is to be served first.
@@ -174,61 +220,90 @@ fn is_away(error: &CallError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::sync::Mutex;
 
     use steelyard_domain::id::OrderId;
     use steelyard_runtime::client::CallError;
     use uuid::Uuid;
 
-    use super::in_parts;
+    use super::{Call, in_parts};
+
+    /// A catalog that answers by a rule, and remembers what it was asked.
+    struct Ruled<F> {
+        rule: F,
+        asked: Mutex<Vec<Vec<OrderId>>>,
+    }
+
+    impl<F: Fn(&[OrderId]) -> Result<usize, u16> + Sync> Call for Ruled<F> {
+        type Order = OrderId;
+        type Answer = ();
+
+        fn id(order: &OrderId) -> OrderId {
+            *order
+        }
+
+        async fn call(&self, orders: &[OrderId]) -> Result<Vec<()>, CallError> {
+            self.asked
+                .lock()
+                .expect("not poisoned")
+                .push(orders.to_vec());
+            let answered = |status| CallError::Undecodable {
+                peer: "catalog",
+                status,
+                reason: "no".into(),
+            };
+            (self.rule)(orders)
+                .map(|count| vec![(); count])
+                .map_err(answered)
+        }
+    }
+
+    fn ruled<F: Fn(&[OrderId]) -> Result<usize, u16>>(rule: F) -> Ruled<F> {
+        let asked = Mutex::default();
+        Ruled { rule, asked }
+    }
 
     fn ids(count: u128) -> Vec<OrderId> {
         (0..count).map(|n| OrderId(Uuid::from_u128(n))).collect()
     }
 
-    fn answered(status: u16) -> CallError {
-        CallError::Undecodable {
-            peer: "catalog",
-            status,
-            reason: "no".into(),
-        }
-    }
-
     #[tokio::test]
     async fn one_order_that_catalog_fails_on_is_found_and_the_others_are_served_in_order() {
-        let served = RefCell::new(Vec::new());
         let poison = OrderId(Uuid::from_u128(137));
-        let call = async |part: &[OrderId]| {
-            if part.contains(&poison) {
-                return Err(answered(500));
+        let fails_on = |part: &[OrderId]| part.contains(&poison);
+        let catalog = ruled(|part| {
+            if fails_on(part) {
+                Err(500)
+            } else {
+                Ok(part.len())
             }
-            served.borrow_mut().extend_from_slice(part);
-            Ok(vec![(); part.len()])
-        };
-        let orders = ids(200);
-        let answers = in_parts(&orders, |id| *id, call).await.expect("not away");
+        });
+        let answers = in_parts(&ids(200), &catalog).await.expect("not away");
         assert_eq!(answers.failed.keys().collect::<Vec<_>>(), [&poison]);
         assert_eq!(answers.given.len(), 199);
-        assert!(served.borrow().is_sorted());
+        let asked = catalog.asked.into_inner().expect("not poisoned");
+        let served: Vec<_> = asked
+            .into_iter()
+            .filter(|part| !fails_on(part))
+            .flatten()
+            .collect();
+        assert!(served.is_sorted());
     }
 
     #[tokio::test]
     async fn a_catalog_that_fails_on_everything_is_away_after_a_bounded_number_of_calls() {
         for status in [500, 503, 401] {
-            let calls = RefCell::new(0);
-            let call = async |_: &[OrderId]| -> Result<Vec<()>, _> {
-                *calls.borrow_mut() += 1;
-                Err(answered(status))
-            };
-            assert!(in_parts(&ids(500), |id| *id, call).await.is_err());
-            assert!(*calls.borrow() <= 25, "{}", calls.borrow());
+            let catalog = ruled(|_| Err(status));
+            assert!(in_parts(&ids(500), &catalog).await.is_err());
+            let calls = catalog.asked.into_inner().expect("not poisoned").len();
+            assert!(calls <= 25, "{calls}");
         }
     }
 
     #[tokio::test]
     async fn answers_that_do_not_match_the_question_are_a_failure() {
-        let call = async |part: &[OrderId]| Ok(vec![(); usize::from(part.len() > 1)]);
-        let answers = in_parts(&ids(1), |id| *id, call).await.expect("not away");
+        let catalog = ruled(|_| Ok(0));
+        let answers = in_parts(&ids(1), &catalog).await.expect("not away");
         assert_eq!(answers.failed.len(), 1);
     }
 }

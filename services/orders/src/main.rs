@@ -1,3 +1,16 @@
-//! The order worker, order queries and the outbox relay.
+//! The orders service's process: `orders [run | healthcheck | --version]`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use steelyard_orders::{ADMIN_PORT, Config, run};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    steelyard_runtime::service_main("orders", ADMIN_PORT, async |boot| {
+        let config = Config::from_env(&boot.env)?;
+        run(config, boot.metrics, boot.stop).await?;
+        Ok(())
+    })
+}

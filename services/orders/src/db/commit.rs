@@ -264,7 +264,7 @@ async fn append_events(
             key: key.clone(),
             topic: event.kind.as_str().to_owned(),
             payload: event.body.clone(),
-            traceparent: None,
+            traceparent: event.traceparent.clone(),
         }));
     }
     outbox::append(connection, &events).await

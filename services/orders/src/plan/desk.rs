@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::change::{self, By};
 use super::early::is_called_off;
-use super::known::{Customer, Known};
+use super::known::{Asked, Customer, Known};
 use super::planner::{PlanError, Planner};
 use super::rows::{
     CatalogCalls, CustomerPlan, EventRow, IgnoredRow, InboxRow, OrderRow, TombstoneRow, Verdict,
@@ -33,6 +33,8 @@ pub(super) struct Desk<'a> {
     taken: HashMap<CommandId, Fingerprint>,
     /// Commands of this set whose order has not come.
     early: Vec<(CommandMessage, String)>,
+    /// The trace of the command in hand.
+    traceparent: Option<String>,
 }
 
 /// An order that is being worked on.
@@ -74,17 +76,23 @@ impl<'a> Desk<'a> {
             by_id: HashMap::new(),
             taken: HashMap::new(),
             early: Vec::new(),
+            traceparent: None,
         }
     }
 
     pub(super) fn take(
         &mut self,
-        at: usize,
-        message: CommandMessage,
-        body: &str,
+        asked: Asked<'_>,
         known: &mut Known,
         answers: &mut HashMap<OrderId, ReserveResult>,
     ) -> Result<(), PlanError> {
+        let Asked {
+            at,
+            message,
+            body,
+            traceparent,
+        } = asked;
+        self.traceparent = traceparent.map(str::to_owned);
         let id = message.order_id;
         let verdict = if let Some(index) = self.open(id, known) {
             self.take_on(index, &message, known)?;
@@ -99,7 +107,7 @@ impl<'a> Desk<'a> {
                 accepted_at: message.accepted_at,
                 requested_by: message.requested_by,
             };
-            self.place(placed, *order, known, answers.remove(&id))?
+            self.place(&placed, *order, known, answers.remove(&id))?
         } else {
             self.keep(message, body, known);
             Verdict::Settled
@@ -239,7 +247,7 @@ impl<'a> Desk<'a> {
     /// A new order.
     fn place(
         &mut self,
-        placed: Placed,
+        placed: &Placed,
         order: PlaceOrder,
         known: &mut Known,
         answer: Option<ReserveResult>,
@@ -323,7 +331,8 @@ impl<'a> Desk<'a> {
             Effect::Ship => calls.consume.push(open.order.id),
             Effect::Confirm | Effect::Pay | Effect::Return => {}
         }
-        let event = event(open, change::event_of(effect), by.command_id)?;
+        let mut event = event(open, change::event_of(effect), by.command_id)?;
+        event.traceparent.clone_from(&self.traceparent);
         self.plan.events.push(event);
         Ok(true)
     }
@@ -386,6 +395,7 @@ fn event(
         status: order.status,
         version: order.version,
         body,
+        traceparent: None,
     };
     open.doc = Some(doc);
     Ok(event)

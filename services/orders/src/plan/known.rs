@@ -15,6 +15,8 @@ pub struct Asked<'a> {
     pub message: CommandMessage,
     /// Its body as it came: what a tombstone keeps.
     pub body: &'a str,
+    /// The W3C trace context that it came with, for the events that it makes.
+    pub traceparent: Option<&'a str>,
 }
 
 /// A customer's row.

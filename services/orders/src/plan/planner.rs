@@ -47,18 +47,19 @@ impl Planner<'_> {
     ) -> Result<Vec<CustomerPlan>, PlanError> {
         let mut desks: Vec<Desk<'_>> = Vec::new();
         let mut by_customer: HashMap<CustomerId, usize> = HashMap::new();
-        for Asked { at, message, body } in asked {
-            let index = match by_customer.get(&message.customer_id) {
+        for asked in asked {
+            let customer_id = &asked.message.customer_id;
+            let index = match by_customer.get(customer_id) {
                 Some(&index) => index,
                 None => {
-                    let seen = known.customers.get(&message.customer_id).copied();
-                    let customer_id = message.customer_id.clone();
+                    let seen = known.customers.get(customer_id).copied();
+                    let customer_id = customer_id.clone();
                     by_customer.insert(customer_id.clone(), desks.len());
                     desks.push(Desk::new(*self, customer_id, seen.unwrap_or_default()));
                     desks.len() - 1
                 }
             };
-            desks[index].take(at, message, body, &mut known, &mut answers)?;
+            desks[index].take(asked, &mut known, &mut answers)?;
         }
         desks.into_iter().map(Desk::finish).collect()
     }

@@ -136,6 +136,8 @@ pub struct EventRow {
     pub version: i64,
     /// The [`steelyard_domain::event::OrderEvent`], JSON.
     pub body: String,
+    /// The W3C trace context of the command in hand.
+    pub traceparent: Option<String>,
 }
 
 /// A command that waits for its order.

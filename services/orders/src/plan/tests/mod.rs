@@ -33,7 +33,7 @@ fn a_rejected_order_says_why_and_is_released_so_that_no_late_call_can_hold_stock
     let mut world = World::default();
     let body = place_body("a", "none", 1, false);
     let sent = place_of("a", "1", 0, &body);
-    world.run(&[sent.clone()]);
+    world.run(std::slice::from_ref(&sent));
     let id = order_id("a", "1");
     let order = world.order(id);
     assert_eq!(
@@ -147,7 +147,7 @@ fn a_cancellation_before_its_order_cancels_it_without_asking_for_stock() {
         if in_one_set {
             world.run(&[cancel, order]);
         } else {
-            world.run(&[cancel.clone()]);
+            world.run(std::slice::from_ref(&cancel));
             world.run(&[cancel]);
             assert_eq!(world.tombstones.len(), 1);
             world.run(&[order]);

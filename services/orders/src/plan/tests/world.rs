@@ -163,14 +163,14 @@ pub(super) struct World {
 impl World {
     /// Runs one set; one verdict per message.
     pub(super) fn run(&mut self, set: &[Sent]) -> Vec<Verdict> {
-        let asked = |(at, sent): (usize, &'_ Sent)| (at, sent.message.clone());
         let asked: Vec<Asked<'_>> = set
             .iter()
             .enumerate()
-            .map(|(at, sent)| {
-                let (at, message) = asked((at, sent));
-                let body = sent.body.as_str();
-                Asked { at, message, body }
+            .map(|(at, sent)| Asked {
+                at,
+                message: sent.message.clone(),
+                body: &sent.body,
+                traceparent: None,
             })
             .collect();
         let known = self.known(set);

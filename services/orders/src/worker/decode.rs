@@ -1,0 +1,54 @@
+//! Each message is decoded alone; what cannot be is parked.
+
+use steelyard_domain::command::{Command, CommandMessage};
+use steelyard_queue::{Delivery, Outcome};
+
+use super::board::Board;
+use crate::plan::{Asked, check};
+
+/// Decodes a set; parks what is not an order command in its customer's group.
+pub(super) fn all<'a>(deliveries: &'a [Delivery], board: &mut Board<'_>) -> Vec<Asked<'a>> {
+    let mut asked = Vec::with_capacity(deliveries.len());
+    for (at, delivery) in deliveries.iter().enumerate() {
+        match decode(delivery) {
+            Ok(message) => asked.push(Asked {
+                at,
+                message,
+                body: &delivery.body,
+                traceparent: delivery.traceparent(),
+            }),
+            Err(reason) => board.put(at, Outcome::park(reason)),
+        }
+    }
+    asked
+}
+
+/// Decodes messages again that could be decoded before.
+pub(super) fn again<'a>(deliveries: &'a [Delivery], at: &[usize]) -> Vec<Asked<'a>> {
+    let asked = at.iter().filter_map(|&at| {
+        let delivery = &deliveries[at];
+        Some(Asked {
+            at,
+            message: decode(delivery).ok()?,
+            body: &delivery.body,
+            traceparent: delivery.traceparent(),
+        })
+    });
+    asked.collect()
+}
+
+fn decode(delivery: &Delivery) -> Result<CommandMessage, String> {
+    let message = CommandMessage::decode(&delivery.body).map_err(|error| error.to_string())?;
+    // SQS orders by group: in another group, it could overtake its customer's other commands.
+    let group = message.customer_id.message_group_id();
+    if delivery.group_id.as_deref() != Some(&group) {
+        let found = delivery.group_id.as_deref().unwrap_or("none");
+        return Err(format!(
+            "its group is {found:?}, its customer's is {group:?}"
+        ));
+    }
+    if let Command::Place(place) = &message.command {
+        check(place).map_err(|fault| format!("not an order that the gateway takes: {fault}"))?;
+    }
+    Ok(message)
+}

@@ -1,0 +1,68 @@
+//! Whose turn it is: leases, so that two instances do not do the same work.
+
+use std::collections::HashMap;
+
+use steelyard_domain::id::CustomerId;
+use steelyard_sequence::{Lease, LeaseError, Leases};
+
+/// Takes turns for customers.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    leases: Leases,
+}
+
+/// The customers whose turn a set has.
+pub(super) struct Turn {
+    leases: Leases,
+    held: HashMap<CustomerId, Lease>,
+}
+
+impl Turns {
+    /// Turns by these leases.
+    #[must_use]
+    pub const fn new(leases: Leases) -> Self {
+        Self { leases }
+    }
+
+    /// Whether leases can be had at all.
+    pub async fn is_well(&self) -> bool {
+        self.leases.ping().await.is_ok()
+    }
+
+    /// Takes the customers that are free. Without Redis, or with one that refuses us, nobody is.
+    pub(super) async fn take(&self, customers: &[CustomerId]) -> Result<Turn, LeaseError> {
+        let names: Vec<&str> = customers.iter().map(CustomerId::as_str).collect();
+        let granted = self.leases.acquire(&names).await?.granted;
+        let mut by_name: HashMap<&str, &CustomerId> =
+            customers.iter().map(|id| (id.as_str(), id)).collect();
+        let held = granted.into_iter().filter_map(|lease| {
+            let customer = by_name.remove(lease.customer())?;
+            Some((customer.clone(), lease))
+        });
+        Ok(Turn {
+            held: held.collect(),
+            leases: self.leases.clone(),
+        })
+    }
+}
+
+impl Turn {
+    /// The fencing token for a customer, if it is our turn.
+    pub(super) fn token(&self, customer: &CustomerId) -> Option<i64> {
+        self.held.get(customer).map(|lease| lease.token().get())
+    }
+
+    /// Whether somebody else may have the turn by now; the fence would refuse us.
+    pub(super) fn is_over(&self, customer: &CustomerId) -> bool {
+        self.held
+            .get(customer)
+            .is_none_or(|lease| lease.lost().is_cancelled())
+    }
+
+    /// Gives all turns back and waits for it: the same customers' next set may begin right after.
+    pub(super) async fn end(self) {
+        if let Err(error) = self.leases.release(self.held.into_values().collect()).await {
+            tracing::debug!(%error, "leases were not given back; they run out");
+        }
+    }
+}

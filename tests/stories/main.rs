@@ -1,0 +1,7 @@
+//! What a shop relies on, told from the outside and proved on the whole system.
+
+mod lifecycle;
+mod once;
+mod outage;
+mod sequence;
+mod stock;

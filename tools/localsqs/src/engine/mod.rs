@@ -3,6 +3,8 @@
 pub(crate) mod dedup;
 mod fifo;
 pub(crate) mod message;
+#[cfg(test)]
+mod model_tests;
 pub(crate) mod moves;
 pub(crate) mod queue;
 pub(crate) mod receipt;

@@ -183,3 +183,106 @@ fn log_path(directory: &Path, number: u64) -> PathBuf {
 fn snapshot_path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("snapshot-{number:012}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// A disk that can be full: it writes half of what it is given, then fails.
+    struct Fillable {
+        inner: LogFile,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Disk for Fillable {
+        fn append(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+            if !self.full.load(Ordering::SeqCst) {
+                return self.inner.append(parts);
+            }
+            let path = log_path(self.inner.directory(), self.inner.number());
+            let mut torn = std::fs::read(&path)?;
+            torn.truncate(usize::try_from(self.inner.synced_bytes()).unwrap());
+            torn.extend_from_slice(&parts[parts.len() - 1][..parts[parts.len() - 1].len() / 2]);
+            std::fs::write(&path, torn)?;
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn roll_back(&mut self) -> io::Result<()> {
+            self.inner.roll_back()
+        }
+
+        fn next_file(&mut self) -> io::Result<()> {
+            self.inner.next_file()
+        }
+
+        fn finish(&mut self) {
+            self.inner.finish();
+        }
+
+        fn synced_bytes(&self) -> u64 {
+            self.inner.synced_bytes()
+        }
+
+        fn number(&self) -> u64 {
+            self.inner.number()
+        }
+
+        fn directory(&self) -> &Path {
+            self.inner.directory()
+        }
+    }
+
+    fn purged(below: u64) -> Record {
+        Record::Purged { queue: 1, below }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_acknowledges_nothing_and_loses_nothing_and_heals() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = std::fs::File::create(directory.path().join("lock")).unwrap();
+        let full = Arc::new(AtomicBool::new(false));
+        let inner = LogFile::open(directory.path(), 1, 0, lock).unwrap();
+        let disk = Fillable { inner, full: Arc::clone(&full) };
+        let journal = Journal::start(Box::new(disk), Source { registry: Weak::new() }, u64::MAX).unwrap();
+
+        let before = journal.append(&purged(1));
+        journal.durable(before).await.unwrap();
+        full.store(true, Ordering::SeqCst);
+        let during = journal.append(&purged(2));
+        assert!(journal.durable(during).await.is_err());
+        assert!(journal.writable().is_err());
+        assert!(journal.durable(before).await.is_ok(), "what was on disk stays so");
+
+        full.store(false, Ordering::SeqCst);
+        let mut progress = journal.shared.progress.subscribe();
+        progress.wait_for(|progress| progress.fault.is_none()).await.unwrap();
+        journal.durable(during).await.unwrap();
+        let after = journal.append(&purged(3));
+        journal.durable(after).await.unwrap();
+        journal.close().await;
+
+        let mut seen = Vec::new();
+        let file = std::fs::read(log_path(directory.path(), 1)).unwrap();
+        let end = frame::read(file.as_slice(), |record| {
+            if let Record::Purged { below, .. } = record {
+                seen.push(below);
+            }
+        });
+        assert_eq!(end.unwrap(), frame::End::Clean { bytes: file.len() as u64 });
+        assert_eq!(seen, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn closing_on_a_full_disk_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = std::fs::File::create(directory.path().join("lock")).unwrap();
+        let inner = LogFile::open(directory.path(), 1, 0, lock).unwrap();
+        let disk = Fillable { inner, full: Arc::new(AtomicBool::new(true)) };
+        let journal = Journal::start(Box::new(disk), Source { registry: Weak::new() }, u64::MAX).unwrap();
+        let place = journal.append(&purged(1));
+        assert!(journal.durable(place).await.is_err());
+        journal.close().await;
+    }
+}

@@ -57,6 +57,7 @@ impl Writer {
             // It sees that the log closes and ends soon; the directory must not be freed before.
             let _ = snapshot.join();
         }
+        self.disk.finish();
     }
 
     /// Waits for work and takes it. The place is where the log ends with it.

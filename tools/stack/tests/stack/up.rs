@@ -1,7 +1,4 @@
 //! `cargo stack` as a person runs it: up, an order, down.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -12,7 +9,7 @@ use serde_json::{Value, json};
 use steelyard_localstores::is_alive;
 use steelyard_testkit::wait_for;
 
-use support::{Running, STOP_MAX, data_dir, run};
+use crate::support::{Running, STOP_MAX, data_dir, run, stack};
 
 /// Places an order of the demo catalog and waits until it is settled.
 async fn place(stack: &Running, key: &str) -> Value {
@@ -54,7 +51,7 @@ async fn all_gone(pids: &[u32]) {
 
 /// Runs a start that must fail, and returns the one line that it says.
 fn refused(data: &Path, args: &[&str], env: &[(&str, &str)]) -> String {
-    let mut command = support::stack(data, args);
+    let mut command = stack(data, args);
     let output = command.envs(env.iter().copied()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());

@@ -12,12 +12,12 @@ use steelyard_testkit::wait_for;
 use tempfile::TempDir;
 
 /// Until everything is up, a first build of the service binaries included.
-pub const START_MAX: Duration = Duration::from_secs(600);
+pub(crate) const START_MAX: Duration = Duration::from_secs(600);
 /// Until everything is down.
-pub const STOP_MAX: Duration = Duration::from_secs(90);
+pub(crate) const STOP_MAX: Duration = Duration::from_secs(90);
 
 /// A data directory that the servers' account can reach.
-pub fn data_dir() -> TempDir {
+pub(crate) fn data_dir() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
     let open = std::fs::Permissions::from_mode(0o755);
     tempfile::Builder::new()
@@ -28,7 +28,7 @@ pub fn data_dir() -> TempDir {
 }
 
 /// The command, without what the developer's shell names.
-pub fn stack(data: &Path, args: &[&str]) -> Command {
+pub(crate) fn stack(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stack"));
     command.args(args).arg("--data").arg(data);
     for variable in [
@@ -44,20 +44,20 @@ pub fn stack(data: &Path, args: &[&str]) -> Command {
 }
 
 /// Runs it to its end.
-pub fn run(data: &Path, args: &[&str]) -> Output {
+pub(crate) fn run(data: &Path, args: &[&str]) -> Output {
     stack(data, args).stdin(Stdio::null()).output().unwrap()
 }
 
 /// A running stack; killed when dropped, and what it started goes with it.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
-    pub file: RunFile,
+    pub(crate) file: RunFile,
     stderr: PathBuf,
 }
 
 impl Running {
     /// Starts it and waits until `run.json` is there.
-    pub async fn start(data: &Path, args: &[&str]) -> Self {
+    pub(crate) async fn start(data: &Path, args: &[&str]) -> Self {
         let stderr = data.with_extension("stderr");
         let mut child = stack(data, args)
             .args(["--gateway-port", "0"])
@@ -85,16 +85,16 @@ impl Running {
         }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.file.parts["gateway"].url)
     }
 
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.stderr).unwrap()
     }
 
     /// The processes that it started, itself included.
-    pub fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = self
             .file
             .parts
@@ -108,7 +108,7 @@ impl Running {
     }
 
     /// Sends the signal, waits for the end, and returns the exit code (none after SIGKILL).
-    pub async fn stop(&mut self, signal: Signal) -> Option<i32> {
+    pub(crate) async fn stop(&mut self, signal: Signal) -> Option<i32> {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
         wait_for("the stack has ended", STOP_MAX, async || {
             self.child.try_wait().unwrap().is_some()

@@ -1,7 +1,4 @@
 //! `cargo stack replay` on a small file of our own making, with what real files bring.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +8,7 @@ use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use support::{Running, data_dir, run};
+use crate::support::{Running, data_dir, run};
 
 /// 17 rows, 11 invoices, 5 of them orders: Σ net 218.24.
 const BOOKS: &str =

@@ -26,6 +26,8 @@ pub(super) struct Aws {
     pub(super) region: String,
     pub(super) access_key: String,
     pub(super) secret_key: String,
+    /// Whether they are the stack's own.
+    pub(super) private: bool,
 }
 
 /// The servers behind it, as far as they are the stack's.
@@ -86,6 +88,7 @@ impl Endpoints {
             region: REGION.to_owned(),
             access_key: ACCESS_KEY.to_owned(),
             secret_key: secrets.s3_secret_key.clone(),
+            private: true,
         };
         progress.done(&format!("SQS at {}, S3 at {}", aws.sqs_url, aws.s3_url));
         Ok(Self {
@@ -178,5 +181,6 @@ async fn named(progress: &Progress) -> anyhow::Result<Option<Aws>> {
         region: variable("AWS_REGION").unwrap_or_else(|| REGION.to_owned()),
         access_key: variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "test".to_owned()),
         secret_key: variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "test".to_owned()),
+        private: false,
     }))
 }

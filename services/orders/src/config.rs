@@ -61,6 +61,9 @@ pub struct Limits {
     pub sets_in_flight_max: usize,
     /// `IN_HAND_MAX`: commands received and not yet settled, 10–20,000, default 1,000.
     pub in_hand_max: usize,
+    /// `VISIBILITY_TIMEOUT`: after this long a crashed worker's commands come back, 2 s – 10 min,
+    /// default 60 s; renewed at a third of it.
+    pub visibility: Duration,
     /// `POLL_WAIT`: how long a poll waits for commands, 1–20 s, default 20 s: longer is cheaper on
     /// AWS, and a stop may take as long.
     pub poll_wait: Duration,
@@ -72,6 +75,7 @@ impl Default for Limits {
             set_messages_max: 200,
             sets_in_flight_max: 3,
             in_hand_max: 1_000,
+            visibility: Duration::from_secs(60),
             poll_wait: POLL_WAIT_MAX,
         }
     }
@@ -167,10 +171,14 @@ impl Config {
                 1..=16,
             ),
             in_hand_max: reader.within("IN_HAND_MAX", default.in_hand_max, 10..=20_000),
+            visibility: reader.duration_or("VISIBILITY_TIMEOUT", default.visibility),
             poll_wait: reader.duration_or("POLL_WAIT", default.poll_wait),
         };
         if !(POLL_WAIT_MIN..=POLL_WAIT_MAX).contains(&limits.poll_wait) {
             reader.fault("POLL_WAIT", "must lie between 1s and 20s");
+        }
+        if !(VISIBILITY_MIN..=VISIBILITY_MAX).contains(&limits.visibility) {
+            reader.fault("VISIBILITY_TIMEOUT", "must lie between 2s and 10m");
         }
         reader.finish(|| {
             Some(Self {
@@ -198,6 +206,11 @@ impl Config {
 const POLL_WAIT_MIN: Duration = Duration::from_secs(1);
 /// … and waits no longer.
 const POLL_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// A third of it has to leave time for a call.
+const VISIBILITY_MIN: Duration = Duration::from_secs(2);
+/// The longest that the consumer holds a message at all.
+const VISIBILITY_MAX: Duration = Duration::from_secs(600);
 
 const POSTGRES: &[&str] = &["postgres", "postgresql"];
 

@@ -201,6 +201,7 @@ fn consumer(
         set_messages_max: config.limits.set_messages_max,
         sets_in_flight_max: config.limits.sets_in_flight_max,
         in_hand_max: config.limits.in_hand_max,
+        visibility: config.limits.visibility,
         poll_wait: config.limits.poll_wait,
         // The open poll ends by itself, and a little more.
         stop_polls_max: config.limits.poll_wait + Duration::from_secs(1),

@@ -37,6 +37,7 @@ struct Inner {
     fails_on: HashSet<OrderId>,
     refusals: u64,
     before_answer: Option<BoxFuture<'static, ()>>,
+    after_reserve: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// SKUs: `gone` is unknown, `dear` costs more than asked for, `euro` has no price in pounds, `scarce`
@@ -98,6 +99,11 @@ impl FakeCatalog {
         self.inner.lock().unwrap().before_answer = Some(Box::pin(hook));
     }
 
+    /// Does this once, after the next reserve call was decided.
+    pub fn after_reserve(&self, hook: impl FnOnce() + Send + 'static) {
+        self.inner.lock().unwrap().after_reserve = Some(Box::new(hook));
+    }
+
     pub fn stock(&self, id: OrderId) -> Option<Stock> {
         self.inner.lock().unwrap().stock.get(&id).copied()
     }
@@ -152,7 +158,11 @@ async fn reserve(State(fake): Fake, Json(request): Json<ReserveRequest>) -> Resp
     let mut inner = fake.inner.lock().unwrap();
     let results = request.orders.iter().map(|order| decide(&mut inner, order));
     let results = results.collect();
+    let hook = inner.after_reserve.take();
     drop(inner);
+    if let Some(hook) = hook {
+        hook();
+    }
     Json(ReserveResponse { results }).into_response()
 }
 

@@ -73,7 +73,9 @@ pub async fn stand() -> Stand {
 }
 
 async fn stand_of(database: TestDatabase, redis: TestRedis, catalog: Arc<FakeCatalog>) -> Stand {
-    let orders = format!("{ORDERS}:dlq={DEAD},max=5,VisibilityTimeout=30");
+    // Deduplication per group, as in production: a stranger's command cannot swallow another's.
+    let scope = "DeduplicationScope=messageGroup,FifoThroughputLimit=perMessageGroupId";
+    let orders = format!("{ORDERS}:dlq={DEAD},max=5,VisibilityTimeout=30,{scope}");
     let sqs = localsqs::Config {
         queues: [orders.as_str(), DOCUMENTS, WEBHOOKS]
             .map(|queue| queue.parse::<QueueSpec>().unwrap())
@@ -169,9 +171,13 @@ impl Stand {
         }
     }
 
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.running[0].base)
+    }
+
     /// A query as the gateway makes it: status and body.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let url = format!("{}{path}", self.running[0].base);
+        let url = self.url(path);
         let answer = self.http.get(url).bearer_auth(TOKEN).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
@@ -211,6 +217,15 @@ impl Stand {
         let queue = self.transport.queue_url(queue).await.unwrap();
         let depths = self.transport.depths(&queue).await.unwrap();
         (depths.visible, depths.in_flight)
+    }
+
+    /// Where the queues are served.
+    pub fn sqs_address(&self) -> std::net::SocketAddr {
+        let url = self.sqs.url();
+        url.trim_start_matches("http://")
+            .trim_end_matches('/')
+            .parse()
+            .unwrap()
     }
 
     /// Takes `count` messages off a queue, in order, and sees that no more come.

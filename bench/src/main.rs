@@ -3,7 +3,9 @@
 //! Each subcommand measures one part and prints what it found as text; run them in release mode, on a machine that does
 //! nothing else.
 
+mod gateway;
 mod localsqs;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -16,15 +18,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Part {
+    /// The gateway: orders a second, their latency, CPU time, memory and SQS calls.
+    Gateway(gateway::Options),
     /// The SQS server: messages a second, time from a send to a waiting receive, cost of depth.
     Localsqs(localsqs::Options),
+    /// The order worker: how fast a backlog drains, CPU time per order of every part, memory, latency.
+    Worker(worker::Options),
 }
 
 fn main() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         match Cli::parse().part {
+            Part::Gateway(options) => gateway::run(options).await,
             Part::Localsqs(options) => localsqs::run(options).await,
+            Part::Worker(options) => Box::pin(worker::run(options)).await,
         }
     })
 }

@@ -19,19 +19,31 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects, and creates the queue if need be.
     pub(super) async fn open(url: &str, queue: &str) -> anyhow::Result<Self> {
-        let host = url.strip_prefix("http://").context("only http:// endpoints")?.trim_end_matches('/').to_owned();
+        let host = url
+            .strip_prefix("http://")
+            .context("only http:// endpoints")?
+            .trim_end_matches('/')
+            .to_owned();
         let stream = TcpStream::connect(&host).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let mut opened = Self { sender, host, queue_url: String::new() };
+        let mut opened = Self {
+            sender,
+            host,
+            queue_url: String::new(),
+        };
         let attributes = if queue.ends_with(".fifo") {
             r#"{"FifoQueue":"true","DeduplicationScope":"messageGroup","FifoThroughputLimit":"perMessageGroupId"}"#
         } else {
             "{}"
         };
         let created = opened
-            .call("CreateQueue", format!(r#"{{"QueueName":"{queue}","Attributes":{attributes}}}"#))
+            .call(
+                "CreateQueue",
+                format!(r#"{{"QueueName":"{queue}","Attributes":{attributes}}}"#),
+            )
             .await?;
         let text = std::str::from_utf8(&created)?;
         let url = values(text, "\"QueueUrl\":").find_map(|rest| rest.split('"').nth(1));
@@ -78,14 +90,21 @@ impl Connection {
     }
 
     /// Receives up to ten messages; gives their receipt handles.
-    pub(super) async fn receive(&mut self, max: usize, wait_seconds: u32) -> anyhow::Result<Vec<String>> {
+    pub(super) async fn receive(
+        &mut self,
+        max: usize,
+        wait_seconds: u32,
+    ) -> anyhow::Result<Vec<String>> {
         let body = format!(
             r#"{{"QueueUrl":"{}","MaxNumberOfMessages":{max},"WaitTimeSeconds":{wait_seconds},"VisibilityTimeout":300}}"#,
             self.queue_url
         );
         let answer = self.call("ReceiveMessage", body).await?;
         let text = std::str::from_utf8(&answer)?;
-        Ok(values(text, "\"ReceiptHandle\":").filter_map(|rest| rest.split('"').nth(1)).map(str::to_owned).collect())
+        Ok(values(text, "\"ReceiptHandle\":")
+            .filter_map(|rest| rest.split('"').nth(1))
+            .map(str::to_owned)
+            .collect())
     }
 
     pub(super) async fn delete(&mut self, handles: &[String]) -> anyhow::Result<()> {
@@ -104,10 +123,13 @@ impl Connection {
 }
 
 fn has(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 /// What stands behind each `key`.
 fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
-    text.match_indices(key).map(move |(at, _)| &text[at + key.len()..])
+    text.match_indices(key)
+        .map(move |(at, _)| &text[at + key.len()..])
 }

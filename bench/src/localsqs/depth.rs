@@ -51,7 +51,13 @@ async fn fill(server: &Served, queue: &str, from: usize, to: usize) -> anyhow::R
         let mut connection = Connection::open(&server.url, queue).await?;
         tasks.push(tokio::spawn(async move {
             for first in (from + share * 10..to).step_by(CONNECTIONS * 10) {
-                let entry = |number: usize| (format!("g{}", number % groups(to)), format!("d{number}"), "a short body");
+                let entry = |number: usize| {
+                    (
+                        format!("g{}", number % groups(to)),
+                        format!("d{number}"),
+                        "a short body",
+                    )
+                };
                 let entries: Vec<_> = (first..(first + 10).min(to)).map(entry).collect();
                 connection.send(&entries).await?;
             }

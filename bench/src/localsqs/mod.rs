@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use self::server::{Served, ServeOptions};
+use self::server::{ServeOptions, Served};
 
 /// What to measure, and against what.
 #[derive(Debug, Args)]

@@ -25,9 +25,12 @@ pub(super) async fn measure(server: &Served, options: &Options) -> anyhow::Resul
     let tasks: Vec<_> = connections
         .into_iter()
         .map(|connection| {
-            let (sent, deleted, body) = (Arc::clone(&sent), Arc::clone(&deleted), Arc::clone(&body));
+            let (sent, deleted, body) =
+                (Arc::clone(&sent), Arc::clone(&deleted), Arc::clone(&body));
             let (messages, groups) = (options.messages, options.groups);
-            tokio::spawn(async move { work(connection, messages, groups, &body, &sent, &deleted).await })
+            tokio::spawn(
+                async move { work(connection, messages, groups, &body, &sent, &deleted).await },
+            )
         })
         .collect();
     for task in tasks {
@@ -46,7 +49,9 @@ pub(super) async fn measure(server: &Served, options: &Options) -> anyhow::Resul
     );
     if let (Some((cpu_before, _)), Some((cpu_after, memory))) = (before, server.usage()) {
         let micros = (cpu_after - cpu_before) * 1_000 / count.max(1);
-        report.push_str(&format!("; server: {micros} µs CPU a message, {memory} MiB resident"));
+        report.push_str(&format!(
+            "; server: {micros} µs CPU a message, {memory} MiB resident"
+        ));
     }
     Ok(report)
 }
@@ -64,7 +69,13 @@ async fn work(
         let first = sent.fetch_add(BATCH, Ordering::Relaxed);
         let sending = first < messages;
         if sending {
-            let entry = |number: usize| (format!("group-{}", number * 7 % groups), number.to_string(), body);
+            let entry = |number: usize| {
+                (
+                    format!("group-{}", number * 7 % groups),
+                    number.to_string(),
+                    body,
+                )
+            };
             let entries: Vec<_> = (first..first + BATCH).map(entry).collect();
             connection.send(&entries).await?;
         }

@@ -21,7 +21,9 @@ pub(super) async fn measure(server: &Served, rounds: usize) -> anyhow::Result<St
         });
         tokio::time::sleep(SETTLE).await;
         let sent = Instant::now();
-        sender.send(&[("group".to_owned(), format!("wake-{round}"), "x")]).await?;
+        sender
+            .send(&[("group".to_owned(), format!("wake-{round}"), "x")])
+            .await?;
         let (back, received) = waiting.await??;
         receiver = back;
         micros.push(u64::try_from(received.duration_since(sent).as_micros())?);

@@ -292,7 +292,7 @@ pub struct CancelBody {
     /// Whose order; needed of tokens that act for many customers only while reads are down.
     pub customer_id: Option<String>,
     /// Words for people.
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500)]
     pub note: Option<String>,
 }
 
@@ -303,7 +303,7 @@ pub struct PaymentBody {
     /// Whose order; needed only while reads are down.
     pub customer_id: Option<String>,
     /// The payment provider's number.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub payment_reference: Option<String>,
 }
 
@@ -314,7 +314,7 @@ pub struct ShipmentBody {
     /// Whose order; needed only while reads are down.
     pub customer_id: Option<String>,
     /// The carrier's number.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub tracking_number: Option<String>,
 }
 
@@ -328,7 +328,7 @@ pub struct ReturnBody {
     #[serde(default)]
     pub restock: bool,
     /// Words for people.
-    #[schema(max_length = 500)]
+    #[schema(min_length = 1, max_length = 500)]
     pub note: Option<String>,
 }
 

@@ -124,7 +124,7 @@ impl Asked<'_> {
     tag = "orders",
     params(
         ("id" = OrderId, Path, description = "The order"),
-        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters"),
+        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters", min_length = 1, max_length = 255, pattern = "^[ -~]+$", example = "536365"),
     ),
     request_body = Option<CancelBody>,
     responses(
@@ -169,7 +169,7 @@ pub(super) async fn cancel(
     tag = "orders",
     params(
         ("id" = OrderId, Path, description = "The order"),
-        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters; the payment provider's number is a good one"),
+        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters; the payment provider's number is a good one", min_length = 1, max_length = 255, pattern = "^[ -~]+$", example = "536365"),
     ),
     request_body = Option<PaymentBody>,
     responses(
@@ -208,7 +208,7 @@ pub(super) async fn pay(
     tag = "orders",
     params(
         ("id" = OrderId, Path, description = "The order"),
-        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters"),
+        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters", min_length = 1, max_length = 255, pattern = "^[ -~]+$", example = "536365"),
     ),
     request_body = Option<ShipmentBody>,
     responses(
@@ -247,7 +247,7 @@ pub(super) async fn ship(
     tag = "orders",
     params(
         ("id" = OrderId, Path, description = "The order"),
-        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters"),
+        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters", min_length = 1, max_length = 255, pattern = "^[ -~]+$", example = "536365"),
     ),
     request_body = Option<ReturnBody>,
     responses(

@@ -38,10 +38,22 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
     operation_id = "place_order",
     tag = "orders",
     params(
-        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters; the shop's own order number is a good one"),
+        ("Idempotency-Key" = String, Header, description = "1–255 printable ASCII characters; the shop's own order number is a good one", min_length = 1, max_length = 255, pattern = "^[ -~]+$", example = "536365"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds (at most 20) for the order to be settled"),
     ),
-    request_body = PlaceOrderBody,
+    request_body(content = PlaceOrderBody, example = json!({
+        "customer_id": "17850", "currency": "GBP", "reference": "536365",
+        "lines": [
+            {"sku": "85123A", "quantity": 6, "unit_price": "2.55"},
+            {"sku": "71053", "quantity": 6, "unit_price": "3.39"}
+        ],
+        "ship_to": {
+            "name": "Ada Lovelace", "line1": "12 St James's Square", "city": "London",
+            "postcode": "SW1Y 4JH", "country": "GB"
+        },
+        "email": "ada@example.com", "payment": {"method": "invoice"},
+        "metadata": {"channel": "web"}
+    })),
     responses(
         (status = 201, description = "Settled while the caller waited (`Prefer: wait`)", body = Order,
             headers(("Location" = String, description = "The order"))),

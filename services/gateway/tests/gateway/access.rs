@@ -93,7 +93,9 @@ async fn the_document_is_pinned_and_readable_without_a_network() {
     assert_eq!(page.status(), 200);
     let page = page.text().await.unwrap();
     assert!(page.contains("swagger-ui"), "{page}");
-    let fetched = page.split(['"', '\'']).find(|text| text.starts_with("http"));
+    let fetched = page
+        .split(['"', '\''])
+        .find(|text| text.starts_with("http"));
     assert_eq!(fetched, None, "the page fetches something from elsewhere");
     let script = gateway
         .call(Method::GET, "/docs/swagger-ui-bundle.js")

@@ -155,8 +155,14 @@ async fn every_202_of_many_at_once_is_in_the_queue_though_the_queue_misbehaves()
     }
     assert!(accepted > 150, "{accepted}");
     let calls = gateway.queue.calls();
-    let sends = calls.iter().filter(|(_, call)| matches!(call, Call::Send(_))).count();
-    assert!(sends < 200, "{sends} calls for 200 orders: they were not gathered");
+    let sends = calls
+        .iter()
+        .filter(|(_, call)| matches!(call, Call::Send(_)))
+        .count();
+    assert!(
+        sends < 200,
+        "{sends} calls for 200 orders: they were not gathered"
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod commands;
+mod fuzz;
 mod intake;
 mod products;
 mod reads;

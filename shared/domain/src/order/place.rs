@@ -24,13 +24,13 @@ pub const METADATA_ENTRIES_MAX: usize = 50;
 #[serde(deny_unknown_fields)]
 pub struct PlaceOrderBody {
     /// Who orders. A `customer` token may leave it out; a `storefront` token must name it.
-    #[schema(max_length = 128, example = "17850")]
+    #[schema(min_length = 1, max_length = 128, example = "17850")]
     pub customer_id: Option<String>,
     /// ISO 4217 code; must be a currency in which every product has a price.
     #[schema(example = "GBP", pattern = "^[A-Z]{3}$")]
     pub currency: String,
     /// The shop's own number for the order, for people; need not be unique.
-    #[schema(max_length = 64, example = "536365")]
+    #[schema(min_length = 1, max_length = 64, example = "536365")]
     pub reference: Option<String>,
     /// When the order was placed elsewhere (imports); only with the scope `orders:price`.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -43,7 +43,7 @@ pub struct PlaceOrderBody {
     /// Where the invoice goes, when that is elsewhere.
     pub bill_to: Option<AddressBody>,
     /// For messages about the order.
-    #[schema(max_length = 254, example = "buyer@example.com")]
+    #[schema(min_length = 3, max_length = 254, pattern = "^[^@]+@.+$", example = "buyer@example.com")]
     pub email: Option<String>,
     /// How it is paid; `invoice` when left out.
     pub payment: Option<PaymentBody>,
@@ -56,7 +56,7 @@ pub struct PlaceOrderBody {
 #[serde(deny_unknown_fields)]
 pub struct PlaceLineBody {
     /// Stock-keeping unit.
-    #[schema(max_length = 64, example = "85123A")]
+    #[schema(min_length = 1, max_length = 64, example = "85123A")]
     pub sku: String,
     /// Units.
     #[schema(minimum = 1, maximum = 1_000_000, example = 6)]
@@ -65,7 +65,7 @@ pub struct PlaceLineBody {
     #[schema(example = "2.55", pattern = r"^\d{1,9}(\.\d{1,4})?$")]
     pub unit_price: String,
     /// A name for a SKU that the catalog does not know; only with the scope `orders:price`.
-    #[schema(max_length = 256)]
+    #[schema(min_length = 1, max_length = 256)]
     pub name: Option<String>,
 }
 
@@ -74,34 +74,35 @@ pub struct PlaceLineBody {
 #[serde(deny_unknown_fields)]
 pub struct AddressBody {
     /// Person or company.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub name: String,
     /// Street and number.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub line1: String,
     /// Further line.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub line2: Option<String>,
     /// City.
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub city: String,
     /// Postcode; some countries have none.
-    #[schema(max_length = 16)]
+    #[schema(min_length = 1, max_length = 16)]
     pub postcode: Option<String>,
     /// State, province or county.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     pub region: Option<String>,
     /// ISO 3166-1 alpha-2 code.
     #[schema(example = "GB", pattern = "^[A-Z]{2}$")]
     pub country: String,
     /// VAT identification number of a business.
-    #[schema(max_length = 20)]
+    #[schema(min_length = 1, max_length = 20)]
     pub vat_id: Option<String>,
 }
 
 /// How an order is paid, in [`PlaceOrderBody`].
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = OrderPaymentBody)]
 pub struct PaymentBody {
     /// `invoice` (pay later) or `prepaid` (confirmed by `POST …/payments`).
     pub method: PaymentMethod,

@@ -1,0 +1,113 @@
+//! Schemathesis, from PyPI, reads our own OpenAPI document and tries what it finds: no answer may
+//! be a 5xx. It is left out, with a word, where there is no Python or no package index.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::support::{Canned, Peer, Setting};
+
+/// The version that the options below were written for.
+const VERSION: &str = "4.32.5";
+const RUN_S_MAX: &str = "45";
+/// Above the longest wait that `Prefer` can ask for.
+const REQUEST_S_MAX: &str = "25";
+
+/// The virtual environment, made on the first run and kept under the target directory.
+fn install() -> Result<PathBuf, String> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let environment = target.join("schemathesis-venv");
+    fs::create_dir_all(target).unwrap();
+    // Test runs side by side take turns.
+    let turn = File::create(target.join("schemathesis-venv.lock")).unwrap();
+    turn.lock().unwrap();
+    let done = environment.join(format!("installed-{VERSION}"));
+    if !done.exists() {
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment))?;
+        let mut pip = Command::new(environment.join("bin/python"));
+        run(pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            &format!("schemathesis=={VERSION}"),
+        ]))?;
+        fs::write(done, "").unwrap();
+    }
+    Ok(environment)
+}
+
+fn run(command: &mut Command) -> Result<Output, String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    Err(format!("{command:?} failed:\n{said}\n{complained}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_schemathesis_thinks_of_is_answered_by_a_5xx() {
+    let environment = match tokio::task::spawn_blocking(install).await.unwrap() {
+        Ok(environment) => environment,
+        Err(why) => {
+            eprintln!("left out, schemathesis cannot be installed: {why}");
+            return;
+        }
+    };
+    let redis = steelyard_testkit::redis().await;
+    // Peers that are up and know nothing: a 503 would be theirs, anything else ours.
+    let (orders, catalog) = (Peer::start().await, Peer::start().await);
+    orders.say(
+        "/internal/orders",
+        Canned::json(&json!({"data": [], "next_cursor": null})),
+    );
+    let setting = Setting {
+        orders: orders.url.clone(),
+        catalog: catalog.url.clone(),
+        redis: redis.url.clone(),
+        ..Setting::default()
+    };
+    let gateway = setting.start().await;
+    gateway.ready().await;
+    let scope = "storefront orders:price orders:manage payments catalog:write";
+    let token = gateway.token("fuzz", scope);
+    let document = format!("{}/openapi.json", gateway.url);
+    let fuzzing = tokio::task::spawn_blocking(move || {
+        let mut schemathesis = Command::new(environment.join("bin/st"));
+        schemathesis
+            .args(["run", &document, "--checks", "not_a_server_error"])
+            .args(["--max-time", RUN_S_MAX, "--request-timeout", REQUEST_S_MAX])
+            // A stream has no end to wait for, and newline-delimited JSON it cannot write.
+            .args(["--exclude-path-regex", "/(events|import)$"])
+            .args([
+                "--workers",
+                "2",
+                "--seed",
+                "20261122",
+                "--generation-database",
+                "none",
+            ])
+            .args(["--warnings", "off", "--no-color", "--max-failures", "5"])
+            .args(["-H", &format!("Authorization: Bearer {token}")])
+            .current_dir(env!("CARGO_TARGET_TMPDIR"));
+        run(&mut schemathesis)
+    });
+    match fuzzing.await.unwrap() {
+        Ok(output) => println!("{}", String::from_utf8_lossy(&output.stdout)),
+        Err(found) => panic!("{found}"),
+    }
+    assert!(
+        !gateway.commands().is_empty(),
+        "not one order was good enough to be accepted"
+    );
+}

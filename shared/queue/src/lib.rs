@@ -68,8 +68,29 @@
 //!
 //! # Limits
 //! One [`Producer`] and one [`Consumer`] serve one queue. All waits, queues and retries have bounds in
-//! [`ProducerOptions`] and [`ConsumerOptions`]. The figures are listed with the `metrics` facade's names in the source
-//! file `metrics.rs`. Feature `testing` adds a seeded, misbehaving queue in virtual time.
+//! [`ProducerOptions`] and [`ConsumerOptions`]. Feature `testing` adds a seeded, misbehaving queue in virtual time.
+//!
+//! # Figures
+//! Through the `metrics` facade; every one carries the label `queue`.
+//!
+//! | name | kind | what |
+//! |---|---|---|
+//! | `queue_send_calls_total` | counter | batch calls started |
+//! | `queue_send_entries_total` | counter | entries in them |
+//! | `queue_send_fill` | histogram | entries per batch call |
+//! | `queue_send_call_seconds` | histogram | time of a batch call |
+//! | `queue_send_seconds` | histogram | time from a send to its answer |
+//! | `queue_send_failures_total` | counter, `code` | entries that failed once, by code |
+//! | `queue_receive_calls_total` | counter, `result` | polls: `messages`, `empty`, `failed` |
+//! | `queue_received_total` | counter | messages received |
+//! | `queue_outcomes_total` | counter, `outcome` | messages by what became of them: `done`, `retry`, `park`, `handed_back` |
+//! | `queue_sets_total`, `queue_set_messages`, `queue_set_seconds` | counter, histograms | sets handled, their size, their time |
+//! | `queue_panics_total` | counter | handler runs that panicked or answered out of shape |
+//! | `queue_delete_calls_total`, `queue_delete_failures_total` | counters, `code` | acknowledgements |
+//! | `queue_visibility_calls_total` | counter | heartbeats and hand-backs |
+//! | `queue_leases_lost_total` | counter, `at` | messages whose visibility was lost, found at `heartbeat` or `delete` |
+//! | `queue_in_hand` | gauge | messages received and not yet settled |
+//! | `queue_tap_closed` | gauge | breakers that hold the tap closed |
 
 pub mod backoff;
 mod consumer;

@@ -293,3 +293,39 @@ async fn shutdown_is_bounded_when_the_queue_is_gone() {
     assert_eq!(began.elapsed(), Duration::from_secs(2));
     assert_eq!(sending.await.unwrap(), Err(SendError::Closed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn under_load_a_call_carries_many_messages_and_the_linger_stays_small() {
+    for clients in [64, 16, 4, 1] {
+        let fake = FakeQueue::new(10, &[QUEUE]);
+        fake.set_faults(Faults {
+            latency_max: Duration::from_millis(6),
+            ..Faults::default()
+        });
+        let producer = producer(&fake, ProducerOptions::default());
+        let began = Instant::now();
+        let mut tasks = JoinSet::new();
+        for client in 0..clients {
+            let producer = producer.clone();
+            tasks.spawn(async move {
+                for n in 0..100 {
+                    producer.send(message(client, n)).await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        let calls_per_1000 = sends(&fake).len() * 1000 / (clients * 100);
+        let ms_each = began.elapsed().as_millis() / 100;
+        println!("{clients} clients: {calls_per_1000} calls per 1,000 messages, {ms_each} ms each");
+        let (calls_max, ms_max) = match clients {
+            64 => (150, 12),
+            16 => (250, 12),
+            _ => (1000, 12),
+        };
+        assert!(
+            calls_per_1000 <= calls_max,
+            "{clients} clients: {calls_per_1000} calls"
+        );
+        assert!(ms_each <= ms_max, "{clients} clients: {ms_each} ms");
+    }
+}

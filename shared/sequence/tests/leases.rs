@@ -238,3 +238,23 @@ async fn a_wrong_password_is_refused_not_waited_for() {
         Err(LeaseError::Refused(_))
     ));
 }
+
+#[tokio::test]
+async fn customers_spread_over_cluster_slots_are_leased_and_released_alike() {
+    let redis = redis().await;
+    let options = LeaseOptions {
+        slots: 8,
+        customers_per_call_max: 20,
+        ..long()
+    };
+    let (a, b) = (
+        leases(&redis.url, options.clone()),
+        leases(&redis.url, options),
+    );
+    let customers: Vec<String> = (0..300).map(|n| format!("c{n}")).collect();
+    let held = a.acquire(&customers).await.unwrap().granted;
+    assert_eq!(held.len(), 300);
+    assert_eq!(b.acquire(&customers).await.unwrap().busy.len(), 300);
+    a.release(held).await.unwrap();
+    assert_eq!(b.acquire(&customers).await.unwrap().granted.len(), 300);
+}

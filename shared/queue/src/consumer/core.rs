@@ -220,9 +220,10 @@ impl<H: Handler> Core<H> {
         self.start_parks();
         self.start_deletes(now);
         self.start_releases();
-        self.gauges
-            .in_hand
-            .store(self.hand.len(), Ordering::Relaxed);
+        let in_hand = self.hand.len();
+        if self.gauges.in_hand.swap(in_hand, Ordering::Relaxed) != in_hand {
+            self.env.metrics.in_hand(in_hand);
+        }
         self.gauges.sets.store(self.sets.len(), Ordering::Relaxed);
         self.gauges.polls.store(self.polls.open, Ordering::Relaxed);
     }

@@ -115,7 +115,6 @@ impl<H: Handler> Core<H> {
                     self.hand
                         .insert(received, self.env.fifo, self.env.options.visibility, now);
                 }
-                self.env.metrics.in_hand(self.hand.len());
             }
             Some(Err(error)) => {
                 self.env.metrics.polled(None);

@@ -200,7 +200,7 @@ async fn a_receive_whose_answer_was_lost_is_asked_again_for_the_same_messages() 
 /// nothing in the dead-letter queue.
 #[tokio::test(start_paused = true)]
 async fn two_consumers_on_a_misbehaving_queue_lose_nothing_and_keep_the_order() {
-    for seed in 100..112 {
+    for seed in 100..140 {
         let fake = FakeQueue::new(seed, &[QUEUE, DEAD]);
         fake.set_faults(Faults::nasty());
         let expected: Vec<String> = (0..15).map(|n| n.to_string()).collect();

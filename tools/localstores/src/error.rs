@@ -9,10 +9,10 @@ use crate::Version;
 #[non_exhaustive]
 pub enum Error {
     /// A binary is not there and could not be installed.
-    #[error("{what} is not installed; install it with: {remedy}")]
+    #[error("{what} not installed; install with: {remedy}")]
     Missing {
-        /// "Postgres" or "Redis".
-        what: &'static str,
+        /// "Postgres is", "Redis is" or "Postgres and Redis are".
+        what: String,
         /// One command.
         remedy: String,
     },

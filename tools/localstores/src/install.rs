@@ -27,12 +27,21 @@ apt-get update -q
 apt-get install -y -q --no-install-recommends "$@"
 "#;
 
-/// Makes sure that Postgres and Redis are there, and installs what is missing. `say` gets a line for each step.
+/// What an installation says.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'a> {
+    /// What is being done, for everyone to see.
+    Step(&'a str),
+    /// A line of the package manager's.
+    Output(&'a str),
+}
+
+/// Makes sure that Postgres and Redis are there, and installs what is missing; `say` hears of it.
 ///
 /// # Errors
 /// [`Error::Missing`] with the command to run where this process may not install, [`Error::Install`] when the package
 /// manager fails, [`Error::TooOld`] when an old binary is in the way.
-pub async fn ensure(search: &Search, say: &(dyn Fn(&str) + Sync)) -> Result<(), Error> {
+pub async fn ensure(search: &Search, say: &(dyn Fn(Said<'_>) + Sync)) -> Result<(), Error> {
     let mut missing = Vec::new();
     for (what, found) in [("Postgres", search.postgres()), ("Redis", search.redis())] {
         match found {
@@ -43,23 +52,18 @@ pub async fn ensure(search: &Search, say: &(dyn Fn(&str) + Sync)) -> Result<(), 
             Err(other) => return Err(other),
         }
     }
-    let Some(first) = missing.first() else {
+    if missing.is_empty() {
         return Ok(());
+    }
+    let Some(installer) = Installer::detect(search).await else {
+        return Err(self::missing(&missing));
     };
-    let Some(mut command) = Installer::detect(search)
-        .await
-        .map(|installer| installer.command(&missing))
-    else {
-        return Err(Error::Missing {
-            what: first,
-            remedy: remedy(first),
-        });
-    };
-    say(&format!(
+    let mut command = installer.command(&missing);
+    say(Said::Step(&format!(
         "{} not found, installing: {}",
         missing.join(" and "),
         shown(&missing)
-    ));
+    )));
     run(&mut command, &shown(&missing), say).await?;
     search.postgres()?;
     search.redis()?;
@@ -145,16 +149,25 @@ fn shown(missing: &[&str]) -> String {
     }
 }
 
-/// The one command that installs `what`.
-pub(crate) fn remedy(what: &str) -> String {
-    if cfg!(target_os = "macos") {
-        shown(&[what])
+/// The error that names what is missing and the one command that installs it.
+pub(crate) fn missing(missing: &[&str]) -> Error {
+    let is = if missing.len() == 1 { "is" } else { "are" };
+    let sudo = if cfg!(target_os = "macos") || geteuid().is_root() {
+        ""
     } else {
-        format!("sudo {}", shown(&[what]))
+        "sudo "
+    };
+    Error::Missing {
+        what: format!("{} {is}", missing.join(" and ")),
+        remedy: format!("{sudo}{}", shown(missing)),
     }
 }
 
-async fn run(command: &mut Command, shown: &str, say: &(dyn Fn(&str) + Sync)) -> Result<(), Error> {
+async fn run(
+    command: &mut Command,
+    shown: &str,
+    say: &(dyn Fn(Said<'_>) + Sync),
+) -> Result<(), Error> {
     const LAST_LINES: usize = 5;
     let failed = |detail: String| Error::Install {
         command: shown.to_owned(),
@@ -181,7 +194,7 @@ async fn run(command: &mut Command, shown: &str, say: &(dyn Fn(&str) + Sync)) ->
                 line = err.next_line(), if err_open => { err_open = matches!(line, Ok(Some(_))); line },
             };
             if let Ok(Some(line)) = line {
-                say(&line);
+                say(Said::Output(&line));
                 last.push(line);
                 if last.len() > LAST_LINES {
                     last.remove(0);

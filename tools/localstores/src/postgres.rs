@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::says_disk_full;
 use crate::placement::{LOCK, LOG, PASSWORD, missing_is_fine};
-use crate::process::{log_tail, random_password, serves};
+use crate::process::{log_tail, random_secret, serves};
 use crate::supervise::{POLL, Spec, Supervised};
 use crate::{DirLock, Durability, Error, Placement, Program, StoreOptions, free_port};
 
@@ -245,7 +245,7 @@ async fn initialise(
 
 /// A new random password in a file that only the server's account (and root) may read.
 pub(crate) fn write_secret(path: &Path, placement: &Placement) -> Result<(), Error> {
-    let password = random_password().map_err(Error::io("make a password for", path))?;
+    let password = random_secret().map_err(Error::io("make a password for", path))?;
     fs::remove_file(path)
         .or_else(missing_is_fine)
         .map_err(Error::io("replace", path))?;

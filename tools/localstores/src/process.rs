@@ -68,7 +68,10 @@ pub fn log_tail(path: &Path, lines_max: usize) -> String {
 }
 
 /// 32 hexadecimal digits from the system's generator: a password that needs no escaping in a URL.
-pub(crate) fn random_password() -> io::Result<String> {
+///
+/// # Errors
+/// When the system has no randomness.
+pub fn random_secret() -> io::Result<String> {
     let mut bytes = [0u8; 16];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -114,10 +114,7 @@ impl Search {
 
 fn accept(what: &'static str, found: Option<Program>, needed: Version) -> Result<Program, Error> {
     match found {
-        None => Err(Error::Missing {
-            what,
-            remedy: install::remedy(what),
-        }),
+        None => Err(install::missing(&[what])),
         Some(program) if program.version < needed => Err(Error::TooOld {
             what,
             path: program.path,
@@ -241,12 +238,12 @@ mod tests {
         };
         let postgres = search.postgres().unwrap_err().to_string();
         assert!(
-            postgres.starts_with("Postgres is not installed; install it with: "),
+            postgres.starts_with("Postgres is not installed; install with: "),
             "{postgres}"
         );
         let redis = search.redis().unwrap_err().to_string();
         assert!(
-            redis.starts_with("Redis is not installed; install it with: "),
+            redis.starts_with("Redis is not installed; install with: "),
             "{redis}"
         );
         assert!(!redis.contains('\n'));

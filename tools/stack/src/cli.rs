@@ -52,7 +52,7 @@ pub struct UpArgs {
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub gateway_port: u16,
     /// Build the service binaries of --processes optimized
-    #[arg(long)]
+    #[arg(long, requires = "processes")]
     pub release: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it")]

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use steelyard_localstores::install::Said;
 
 /// How often the spinner turns.
 const TICK: Duration = Duration::from_millis(100);
@@ -42,6 +43,18 @@ impl Progress {
     /// Says what a person should know.
     pub(crate) fn note(&self, what: &str) {
         self.line(&format!("• {what}"));
+    }
+
+    /// Passes on what an installation says.
+    pub(crate) fn install(&self, said: Said<'_>) {
+        match said {
+            Said::Step(step) => self.note(step),
+            // On a terminal one line at a time is enough: a failure repeats the last ones.
+            Said::Output(line) => match &self.spinner {
+                Some(spinner) => spinner.set_message(line.to_owned()),
+                None => err(&format!("  {line}")),
+            },
+        }
     }
 
     fn line(&self, line: &str) {

@@ -16,7 +16,7 @@ use crate::progress::Progress;
 pub async fn command(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::new();
     let options = StoreOptions::new(Durability::Throwaway);
-    install::ensure(&options.search, &|line| progress.note(line)).await?;
+    install::ensure(&options.search, &|said| progress.install(said)).await?;
     let dir = std::env::temp_dir().join(format!("steelyard-test-run-{}", std::process::id()));
     let postgres = Postgres::start(&dir, &options).await?;
     progress.done(&format!(

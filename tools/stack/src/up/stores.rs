@@ -31,7 +31,7 @@ impl Stores {
         let named_redis = named("REDIS_URL", &["redis", "rediss"], 6379, progress).await?;
         let options = StoreOptions::new(Durability::Honest);
         if named_database.is_none() || named_redis.is_none() {
-            install::ensure(&options.search, &|line| progress.note(line)).await?;
+            install::ensure(&options.search, &|said| progress.install(said)).await?;
         }
         // Both at once: each waits on its own disk syncs.
         if named_database.is_none() {

@@ -58,9 +58,15 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it and waits until `run.json` is there.
     pub(crate) async fn start(data: &Path, args: &[&str]) -> Self {
+        Self::start_with(data, args, &[]).await
+    }
+
+    /// The same with further variables.
+    pub(crate) async fn start_with(data: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let stderr = data.with_extension("stderr");
         let mut child = stack(data, args)
             .args(["--gateway-port", "0"])
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&stderr).unwrap())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use steelyard_localstores::is_alive;
-use steelyard_testkit::wait_for;
+use steelyard_testkit::{postgres, redis, sqs, wait_for};
 
 use crate::support::{Running, STOP_MAX, data_dir, run, stack};
 
@@ -187,6 +187,30 @@ async fn processes_run_on_their_own_and_one_that_dies_is_reported_with_its_log()
 }
 
 #[tokio::test]
+async fn servers_that_the_environment_names_are_used_and_left_running() {
+    let (database, redis, sqs) = tokio::join!(postgres(), redis(), sqs());
+    let data = data_dir();
+    let names = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("REDIS_URL", redis.url.as_str()),
+        ("AWS_ENDPOINT_URL", &sqs.url()),
+    ];
+    let mut stack = Running::start_with(data.path(), &[], &names).await;
+    assert_eq!(place(&stack, "elsewhere").await["status"], "confirmed");
+    assert_eq!(stack.pids(), [stack.file.pid], "nothing else was started");
+    assert_eq!(
+        stack.stop(Signal::SIGINT).await,
+        Some(0),
+        "{}",
+        stack.said()
+    );
+    assert!(!data.path().join("postgres").exists());
+    for address in [database.address(), redis.address(), sqs.address()] {
+        tokio::net::TcpStream::connect(address).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_second_stack_on_the_same_data_is_told_who_the_first_is() {
     let data = data_dir();
     let mut stack = Running::start(data.path(), &[]).await;
@@ -224,7 +248,7 @@ fn a_missing_server_is_one_line_with_the_command_that_installs_it() {
         &[("STEELYARD_POSTGRES_BIN", empty)],
     );
     assert!(
-        said.starts_with("stack: Postgres is not installed; install it with: "),
+        said.starts_with("stack: Postgres is not installed; install with: "),
         "{said}"
     );
     let server = format!("{empty}/redis-server");
@@ -234,7 +258,7 @@ fn a_missing_server_is_one_line_with_the_command_that_installs_it() {
         &[("STEELYARD_REDIS_SERVER", &server)],
     );
     assert!(
-        said.starts_with("stack: Redis is not installed; install it with: "),
+        said.starts_with("stack: Redis is not installed; install with: "),
         "{said}"
     );
 }
@@ -244,6 +268,7 @@ fn a_url_that_nothing_answers_is_one_line_with_the_remedy_and_without_the_passwo
     for (variable, url) in [
         ("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:1/shop"),
         ("REDIS_URL", "redis://:hunter2@127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
     ] {
         let said = refused(
             data_dir().path(),

@@ -12,7 +12,7 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/v1/orders…`, `/v1/products…` | the API; `/openapi.json` describes it, `/docs` shows it |
+//! | `/v1/orders…`, `/v1/products…` | the API; `/openapi.json` describes it, `/docs` shows it, `/problems/{code}` explains its errors |
 //! | `/healthz`, `/readyz`, `/metrics` | on the admin address only |
 //!
 //! Configuration is by variables: see [`Config`].
@@ -25,6 +25,7 @@ mod intake;
 mod openapi;
 mod orders;
 mod peers;
+mod problems;
 mod products;
 mod serve;
 

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::deps::Deps;
 use crate::intake::RateLimiter;
 use crate::products::Copies;
-use crate::{openapi, orders, products};
+use crate::{openapi, orders, problems, products};
 
 /// The largest body, imports aside.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -115,6 +115,7 @@ fn routes(app: Arc<App>) -> serde_json::Result<Router> {
         .merge(products::deadline(products))
         .merge(import)
         .merge(openapi::routes(&document)?)
+        .merge(problems::routes())
         .with_state(app);
     Ok(envelope(routes, BODY_BYTES_MAX))
 }

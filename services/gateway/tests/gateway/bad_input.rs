@@ -546,6 +546,13 @@ async fn whatever_is_wrong_is_named_and_nothing_is_enqueued() {
         let answer = request.send().await.unwrap();
         let got = answer.status().as_u16();
         let body = problem(answer).await;
+        let page = gateway.call(Method::GET, body["type"].as_str().unwrap());
+        assert_eq!(
+            page.send().await.unwrap().status(),
+            200,
+            "{} has no page",
+            body["type"]
+        );
         let places: Vec<_> = body["errors"]
             .as_array()
             .into_iter()

@@ -1,12 +1,14 @@
 //! `POST /v1/orders`: what 202 promises.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use steelyard_domain::command::Command;
+use steelyard_domain::command::{Command, CommandMessage};
 use steelyard_gateway::{Limits, Rate};
 use steelyard_queue::testing::{Call, Faults};
+use steelyard_queue::{ReceiveRequest, SqsConfig, SqsTransport, Transport};
 
 use crate::support::{Gateway, PATIENCE, QUEUE, Setting, order, problem};
 
@@ -299,4 +301,62 @@ async fn a_stop_answers_what_is_in_hand_and_ends() {
         .unwrap()
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn whatever_validation_lets_through_a_real_sqs_server_takes() {
+    let spec = localsqs::QueueSpec::new(QUEUE);
+    let config = localsqs::Config {
+        queues: vec![spec],
+        ..localsqs::Config::default()
+    };
+    let sqs = steelyard_testkit::sqs_with(config).await;
+    let transport = Arc::new(SqsTransport::connect(SqsConfig::local(sqs.url())).await);
+    let setting = Setting {
+        transport: Some(Arc::clone(&transport) as Arc<dyn Transport>),
+        send_timeout: Duration::from_secs(10),
+        ..Setting::default()
+    };
+    let gateway = setting.start().await;
+    gateway.ready().await;
+    let customers = [
+        "17850",
+        "two words",
+        "Łódź 漢字 😀",
+        "sha256:00",
+        "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+    ];
+    for customer in customers {
+        let mut body = order();
+        body["customer_id"] = json!(customer);
+        body["ship_to"]["name"] = json!("\u{fffd}\u{e000}\u{200d}\u{10fffd}\u{d7ff} \\ \" ' <&>");
+        let answer = gateway.place("k", &body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED, "{customer}");
+    }
+    let queue = transport.queue_url(QUEUE).await.unwrap();
+    let request = ReceiveRequest {
+        messages_max: 10,
+        wait: Duration::from_secs(1),
+        visibility: Duration::from_secs(30),
+        attempt_id: None,
+    };
+    let received = transport.receive(&queue, request).await.unwrap();
+    let mut got: Vec<_> = received
+        .iter()
+        .map(|message| {
+            CommandMessage::decode(&message.body)
+                .unwrap()
+                .customer_id
+                .to_string()
+        })
+        .collect();
+    got.sort();
+    let mut expected = customers.map(str::to_owned);
+    expected.sort();
+    assert_eq!(got, expected);
+    assert!(
+        received
+            .iter()
+            .all(|message| message.attributes.contains_key("traceparent"))
+    );
 }

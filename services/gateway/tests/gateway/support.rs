@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use steelyard_domain::command::CommandMessage;
 use steelyard_gateway::{AuthConfig, Config, Deps, JwksSource, Limits, run};
 use steelyard_queue::testing::FakeQueue;
-use steelyard_queue::{Backoff, ProducerOptions, SqsConfig};
+use steelyard_queue::{Backoff, ProducerOptions, SqsConfig, Transport};
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{Doors, Listen};
 use steelyard_runtime::telemetry::Metrics;
@@ -51,6 +51,8 @@ pub(crate) struct Setting {
     pub(crate) jwks: Option<JwksSource>,
     pub(crate) queues: Vec<&'static str>,
     pub(crate) send_timeout: Duration,
+    /// In place of the fake queue.
+    pub(crate) transport: Option<Arc<dyn Transport>>,
 }
 
 impl Default for Setting {
@@ -66,6 +68,7 @@ impl Default for Setting {
             jwks: None,
             queues: vec![QUEUE],
             send_timeout: Duration::from_millis(300),
+            transport: None,
         }
     }
 }
@@ -100,7 +103,7 @@ impl Setting {
         let deps = Deps {
             doors,
             metrics: Metrics::detached(),
-            transport: Arc::new(queue.clone()),
+            transport: self.transport.unwrap_or_else(|| Arc::new(queue.clone())),
         };
         let stop = CancellationToken::new();
         let served = tokio::spawn(run(config, deps, stop.clone()));

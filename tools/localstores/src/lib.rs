@@ -42,7 +42,7 @@ pub use error::Error;
 pub use lock::DirLock;
 pub use placement::Placement;
 pub use postgres::Postgres;
-pub use process::{free_port, is_alive, log_tail, random_secret};
+pub use process::{free_port, is_alive, log_tail, random_secret, serves};
 pub use programs::{Program, Search, Version};
 pub use redis::Redis;
 

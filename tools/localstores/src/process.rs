@@ -31,9 +31,10 @@ pub(crate) fn raw(pid: u32) -> Option<Pid> {
         .map(Pid::from_raw)
 }
 
-/// Whether `pid` is a server of this name that works in `dir`. Guards against pids that the system has given to another
-/// process since.
-pub(crate) fn serves(pid: u32, name: &str, dir: &Path) -> bool {
+/// Whether `pid` is a program whose name begins like this and that works in `dir`. Guards against pids that the system
+/// has given to another process since.
+#[must_use]
+pub fn serves(pid: u32, name: &str, dir: &Path) -> bool {
     if !is_alive(pid) {
         return false;
     }

@@ -45,17 +45,18 @@ impl RunFile {
     /// # Errors
     /// When none runs there.
     pub fn of_running(dir: &StackDir) -> anyhow::Result<Self> {
-        let none = || {
+        // A stack that was killed leaves the file behind.
+        Self::read(dir).filter(|file| is_alive(file.pid)).with_context(|| {
             format!(
                 "no stack runs in {}; start one with: cargo stack (in another directory: --data DIR)",
                 dir.root().display()
             )
-        };
-        let bytes = std::fs::read(dir.run_file()).with_context(none)?;
-        let file: Self = serde_json::from_slice(&bytes).with_context(none)?;
-        // Left behind by a stack that was killed.
-        anyhow::ensure!(is_alive(file.pid), none());
-        Ok(file)
+        })
+    }
+
+    /// The file of the stack that runs in `dir`, or was killed there.
+    pub(crate) fn read(dir: &StackDir) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(dir.run_file()).ok()?).ok()
     }
 
     /// Writes the file (mode 0600: it holds tokens and passwords).

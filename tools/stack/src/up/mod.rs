@@ -18,12 +18,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use steelyard_localstores::DirLock;
+use steelyard_localstores::{DirLock, serves};
 use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::{self, Metrics, Telemetry};
 use steelyard_tokens::Keys;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
 
 use self::database::Database;
 use self::endpoints::Endpoints;
@@ -42,6 +43,8 @@ use crate::tokens;
 pub(crate) const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 const TOKEN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Above the time that processes get to stop.
+const LEFTOVERS_MAX: Duration = Duration::from_secs(60);
 /// How often the parts are looked at while the stack runs.
 const WATCH: Duration = Duration::from_millis(250);
 
@@ -112,6 +115,7 @@ struct Stack {
 impl Stack {
     async fn start(dir: &StackDir, args: &UpArgs, progress: &Progress) -> anyhow::Result<Self> {
         let lock = dir.own()?;
+        wait_for_leftovers(dir, progress).await?;
         check_port(args.gateway_port)?;
         if args.fresh {
             begin_anew(dir, progress)?;
@@ -206,6 +210,34 @@ impl Stack {
         }
         first_error
     }
+}
+
+/// The processes of a stack that was killed stop by themselves, but need a moment: they still hold ports and files.
+async fn wait_for_leftovers(dir: &StackDir, progress: &Progress) -> anyhow::Result<()> {
+    let Some(left) = RunFile::read(dir) else {
+        return Ok(());
+    };
+    let deadline = Instant::now() + LEFTOVERS_MAX;
+    for (name, pid) in left
+        .parts
+        .iter()
+        .filter_map(|(name, part)| Some((name, part.pid?)))
+    {
+        let works = || {
+            serves(pid, name.split('-').next().unwrap_or(name), dir.root())
+                || serves(pid, "localsqs", dir.root())
+        };
+        while works() {
+            progress.doing(&format!("waiting for {name} of an earlier run to stop"));
+            if Instant::now() >= deadline {
+                bail!(
+                    "{name} (process {pid}) of an earlier run does not stop; stop it with: kill {pid}"
+                );
+            }
+            tokio::time::sleep(WATCH).await;
+        }
+    }
+    Ok(())
 }
 
 /// A taken port shows before anything else is started.

@@ -110,11 +110,11 @@ async fn an_order_settles_and_ctrl_c_stops_everything_and_a_second_start_reuses_
 #[tokio::test]
 async fn a_stack_that_is_killed_takes_its_servers_with_it_and_the_next_one_starts() {
     let data = data_dir();
-    let mut stack = Running::start(data.path(), &[]).await;
+    let mut stack = Running::start(data.path(), &["--processes"]).await;
     let order = place(&stack, "before the crash").await;
     let pids = stack.pids();
     stack.stop(Signal::SIGKILL).await;
-    // At once: the servers may still be stopping.
+    // At once: the services and servers may still be stopping.
     let mut stack = Running::start(data.path(), &[]).await;
     all_gone(&pids).await;
     let (status, _) = get(

@@ -6,6 +6,7 @@ mod bad_input;
 mod commands;
 mod fuzz;
 mod intake;
+mod process;
 mod products;
 mod reads;
 mod support;

@@ -28,7 +28,10 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     /// Wall-clock time at start plus the monotonic time since: it never runs backwards.
-    System { start_ms: u64, started: Instant },
+    System {
+        start_ms: u64,
+        started: Instant,
+    },
     Manual(Arc<watch::Sender<u64>>),
 }
 
@@ -36,7 +39,10 @@ impl Clock {
     /// The machine's time.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System { start_ms: unix_ms(OffsetDateTime::now_utc()), started: Instant::now() })
+        Self(Source::System {
+            start_ms: unix_ms(OffsetDateTime::now_utc()),
+            started: Instant::now(),
+        })
     }
 
     /// A time that stands still until [`Clock::advance`] moves it. Resolution: one millisecond.
@@ -61,7 +67,9 @@ impl Clock {
     /// Milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         match &self.0 {
-            Source::System { start_ms, started } => start_ms.saturating_add(millis(started.elapsed())),
+            Source::System { start_ms, started } => {
+                start_ms.saturating_add(millis(started.elapsed()))
+            }
             Source::Manual(now) => *now.borrow(),
         }
     }

@@ -14,7 +14,12 @@ pub(crate) struct Error {
 
 impl Error {
     const fn client(shape: &'static str, query_code: &'static str, message: String) -> Self {
-        Self { shape, query_code, status: StatusCode::BAD_REQUEST, message }
+        Self {
+            shape,
+            query_code,
+            status: StatusCode::BAD_REQUEST,
+            message,
+        }
     }
 
     /// The code that stands in a batch's `Failed` entries and in `x-amzn-query-error`.
@@ -48,8 +53,14 @@ impl Error {
     }
 
     /// The usual form: `Value V for parameter P is invalid. Reason: R`.
-    pub(crate) fn invalid_value(value: impl std::fmt::Display, parameter: &str, reason: &str) -> Self {
-        Self::invalid_parameter(format!("Value {value} for parameter {parameter} is invalid. Reason: {reason}"))
+    pub(crate) fn invalid_value(
+        value: impl std::fmt::Display,
+        parameter: &str,
+        reason: &str,
+    ) -> Self {
+        Self::invalid_parameter(format!(
+            "Value {value} for parameter {parameter} is invalid. Reason: {reason}"
+        ))
     }
 
     pub(crate) fn missing_parameter(parameter: &str) -> Self {
@@ -72,20 +83,32 @@ impl Error {
         Self::client(
             "com.amazonaws.sqs#QueueNameExists",
             "QueueAlreadyExists",
-            format!("A queue already exists with the same name and a different value for attribute {attribute}"),
+            format!(
+                "A queue already exists with the same name and a different value for attribute {attribute}"
+            ),
         )
     }
 
     pub(crate) fn invalid_attribute_name(message: impl Into<String>) -> Self {
-        Self::client("com.amazonaws.sqs#InvalidAttributeName", "InvalidAttributeName", message.into())
+        Self::client(
+            "com.amazonaws.sqs#InvalidAttributeName",
+            "InvalidAttributeName",
+            message.into(),
+        )
     }
 
     pub(crate) fn invalid_attribute_value(attribute: &str) -> Self {
-        Self::invalid_attribute_value_because(format!("Invalid value for the parameter {attribute}."))
+        Self::invalid_attribute_value_because(format!(
+            "Invalid value for the parameter {attribute}."
+        ))
     }
 
     pub(crate) fn invalid_attribute_value_because(message: impl Into<String>) -> Self {
-        Self::client("com.amazonaws.sqs#InvalidAttributeValue", "InvalidAttributeValue", message.into())
+        Self::client(
+            "com.amazonaws.sqs#InvalidAttributeValue",
+            "InvalidAttributeValue",
+            message.into(),
+        )
     }
 
     pub(crate) fn invalid_message_contents() -> Self {
@@ -152,7 +175,9 @@ impl Error {
         Self::client(
             "com.amazonaws.sqs#BatchRequestTooLong",
             "AWS.SimpleQueueService.BatchRequestTooLong",
-            format!("Batch requests cannot be longer than {limit_bytes} bytes. You have sent {sent_bytes} bytes."),
+            format!(
+                "Batch requests cannot be longer than {limit_bytes} bytes. You have sent {sent_bytes} bytes."
+            ),
         )
     }
 

@@ -40,7 +40,12 @@ struct Serve {
     #[arg(long, default_value = "127.0.0.1:9324", env = "LISTEN_ADDR")]
     listen: SocketAddr,
     /// Keep messages in this directory.
-    #[arg(long, value_name = "DIR", default_value = "localsqs-data", conflicts_with = "memory")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "localsqs-data",
+        conflicts_with = "memory"
+    )]
     data: PathBuf,
     /// Keep messages in memory only.
     #[arg(long)]
@@ -66,14 +71,29 @@ fn main() -> anyhow::Result<()> {
     if let Some(Command::Healthcheck { address }) = cli.command {
         return healthcheck(address);
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(cli.serve))
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(cli.serve))
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let storage = if options.memory { Storage::Memory } else { Storage::Durable(options.data) };
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let storage = if options.memory {
+        Storage::Memory
+    } else {
+        Storage::Durable(options.data)
+    };
     let kept = match &storage {
         Storage::Memory => "in memory".to_owned(),
         Storage::Durable(directory) => directory.display().to_string(),
@@ -100,15 +120,22 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
 
 fn healthcheck(address: SocketAddr) -> anyhow::Result<()> {
     const TIMEOUT: Duration = Duration::from_secs(3);
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).with_context(|| format!("no server at {address}"))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)
+        .with_context(|| format!("no server at {address}"))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
     stream.take(4_096).read_to_string(&mut answer)?;
     if answer.starts_with("HTTP/1.1 200 ") {
         return Ok(());
     }
-    bail!("{address} cannot take messages: {}", answer.lines().last().unwrap_or("no answer"))
+    bail!(
+        "{address} cannot take messages: {}",
+        answer.lines().last().unwrap_or("no answer")
+    )
 }
 
 #[cfg(test)]

@@ -93,11 +93,21 @@ impl Server {
         let stop = CancellationToken::new();
         let clock = config.clock.clone();
         let listen = config.listen;
-        let listener =
-            TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
-        let (connections_max, request_bytes_max, account_id) =
-            (config.connections_max, config.request_bytes_max, config.account_id.clone());
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|source| StartError::Listen {
+                address: listen,
+                source,
+            })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            address: listen,
+            source,
+        })?;
+        let (connections_max, request_bytes_max, account_id) = (
+            config.connections_max,
+            config.request_bytes_max,
+            config.account_id.clone(),
+        );
         let queues = config.queues.clone();
         let engine = tokio::task::spawn_blocking({
             let stop = stop.clone();
@@ -106,14 +116,32 @@ impl Server {
         .await
         .map_err(|error| StartError::Panicked(error.to_string()))??;
         for spec in &queues {
-            engine.ensure(spec).await.map_err(|error| StartError::Queue {
-                name: spec.name.clone(),
-                reason: error.message().to_owned(),
-            })?;
+            engine
+                .ensure(spec)
+                .await
+                .map_err(|error| StartError::Queue {
+                    name: spec.name.clone(),
+                    reason: error.message().to_owned(),
+                })?;
         }
-        let service = Service { engine, account_id, own_url: format!("http://{address}"), request_bytes_max };
-        let accepting = tokio::spawn(accept(listener, Arc::new(service), connections_max, stop.clone()));
-        Ok(Self { address, clock, stop, accepting: Some(accepting) })
+        let service = Service {
+            engine,
+            account_id,
+            own_url: format!("http://{address}"),
+            request_bytes_max,
+        };
+        let accepting = tokio::spawn(accept(
+            listener,
+            Arc::new(service),
+            connections_max,
+            stop.clone(),
+        ));
+        Ok(Self {
+            address,
+            clock,
+            stop,
+            accepting: Some(accepting),
+        })
     }
 
     /// Where clients reach the server: `http://ADDRESS:PORT`.
@@ -151,7 +179,12 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, service: Arc<Service>, connections_max: usize, stop: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    service: Arc<Service>,
+    connections_max: usize,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(connections_max));
     let connections = TaskTracker::new();
     loop {
@@ -183,7 +216,10 @@ async fn accept(listener: TcpListener, service: Arc<Service>, connections_max: u
     }
     drop(listener);
     connections.close();
-    if timeout(Duration::from_millis(DRAIN_MS_MAX), connections.wait()).await.is_err() {
+    if timeout(Duration::from_millis(DRAIN_MS_MAX), connections.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!(open = connections.len(), "connections did not end in time");
     }
     close(&service.engine).await;
@@ -195,7 +231,11 @@ async fn close(engine: &Engine) {
     }
 }
 
-async fn serve(stream: TokioIo<tokio::net::TcpStream>, service: Arc<Service>, stop: CancellationToken) {
+async fn serve(
+    stream: TokioIo<tokio::net::TcpStream>,
+    service: Arc<Service>,
+    stop: CancellationToken,
+) {
     let serve = service_fn(move |request| handle(Arc::clone(&service), request));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

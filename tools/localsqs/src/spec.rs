@@ -44,7 +44,12 @@ impl QueueSpec {
     /// A queue with default attributes.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), dead_letter_queue: None, receives_max: 5, attributes: BTreeMap::new() }
+        Self {
+            name: name.into(),
+            dead_letter_queue: None,
+            receives_max: 5,
+            attributes: BTreeMap::new(),
+        }
     }
 }
 
@@ -58,8 +63,9 @@ impl FromStr for QueueSpec {
         }
         let mut spec = Self::new(name);
         for option in options.split(',').filter(|option| !option.is_empty()) {
-            let (key, value) =
-                option.split_once('=').ok_or_else(|| QueueSpecError::NotAPair(option.to_owned()))?;
+            let (key, value) = option
+                .split_once('=')
+                .ok_or_else(|| QueueSpecError::NotAPair(option.to_owned()))?;
             match key {
                 "dlq" => spec.dead_letter_queue = Some(value.to_owned()),
                 "max" => {
@@ -90,7 +96,13 @@ mod tests {
     #[test]
     fn faults_are_named() {
         assert_eq!(":dlq=a".parse::<QueueSpec>(), Err(QueueSpecError::NoName));
-        assert_eq!("a:dlq".parse::<QueueSpec>(), Err(QueueSpecError::NotAPair("dlq".to_owned())));
-        assert_eq!("a:max=0".parse::<QueueSpec>(), Err(QueueSpecError::Max("0".to_owned())));
+        assert_eq!(
+            "a:dlq".parse::<QueueSpec>(),
+            Err(QueueSpecError::NotAPair("dlq".to_owned()))
+        );
+        assert_eq!(
+            "a:max=0".parse::<QueueSpec>(),
+            Err(QueueSpecError::Max("0".to_owned()))
+        );
     }
 }

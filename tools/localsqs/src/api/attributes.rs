@@ -51,8 +51,13 @@ pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Get = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
     let names = &request.attribute_names;
-    if let Some(unknown) = names.iter().find(|name| *name != "All" && !NAMES.contains(&name.as_str())) {
-        return Err(Error::invalid_attribute_name(format!("Unknown Attribute {unknown}.")));
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| *name != "All" && !NAMES.contains(&name.as_str()))
+    {
+        return Err(Error::invalid_attribute_name(format!(
+            "Unknown Attribute {unknown}."
+        )));
     }
     let mut attributes = current(&queue)?;
     if !names.iter().any(|name| name == "All") {
@@ -68,10 +73,19 @@ fn current(queue: &Queue) -> Result<AttributeMap, Error> {
         let computed = [
             ("QueueArn", queue.arn.to_string()),
             ("ApproximateNumberOfMessages", state.visible().to_string()),
-            ("ApproximateNumberOfMessagesNotVisible", state.in_flight().to_string()),
-            ("ApproximateNumberOfMessagesDelayed", state.delayed().to_string()),
+            (
+                "ApproximateNumberOfMessagesNotVisible",
+                state.in_flight().to_string(),
+            ),
+            (
+                "ApproximateNumberOfMessagesDelayed",
+                state.delayed().to_string(),
+            ),
             ("CreatedTimestamp", (state.created_ms / 1_000).to_string()),
-            ("LastModifiedTimestamp", (state.modified_ms / 1_000).to_string()),
+            (
+                "LastModifiedTimestamp",
+                (state.modified_ms / 1_000).to_string(),
+            ),
         ];
         map.extend(computed.map(|(name, value)| (name.to_owned(), value)));
         map
@@ -89,7 +103,9 @@ struct Set {
 pub(super) async fn set(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Set = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
-    call.engine.set_attributes(&queue, &request.attributes).await?;
+    call.engine
+        .set_attributes(&queue, &request.attributes)
+        .await?;
     respond(&Nothing {})
 }
 
@@ -123,7 +139,10 @@ pub(super) async fn tag(call: &Call<'_>) -> Result<Vec<u8>, Error> {
         let mut all = tags.clone();
         all.extend(request.tags);
         if all.len() > TAGS_MAX {
-            return Err(Error::invalid_parameter(format!("Too many tags added for queue {}.", queue.name)));
+            return Err(Error::invalid_parameter(format!(
+                "Too many tags added for queue {}.",
+                queue.name
+            )));
         }
         *tags = all;
         Ok(())
@@ -146,5 +165,7 @@ pub(super) async fn untag(call: &Call<'_>) -> Result<Vec<u8>, Error> {
 pub(super) fn tags(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: OfQueue = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
-    respond(&Tags { tags: queue.with(|state, _| state.tags.clone())? })
+    respond(&Tags {
+        tags: queue.with(|state, _| state.tags.clone())?,
+    })
 }

@@ -26,7 +26,9 @@ pub(super) fn check_entries<E: Entry>(entries: &[E]) -> Result<(), Error> {
     for entry in entries {
         let id = entry.id();
         let valid = (1..=80).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
         if !valid {
             return Err(Error::invalid_batch_id());
         }
@@ -57,7 +59,10 @@ struct Failed {
 
 impl<S> BatchAnswer<S> {
     pub(super) fn new() -> Self {
-        Self { successful: Vec::new(), failed: Vec::new() }
+        Self {
+            successful: Vec::new(),
+            failed: Vec::new(),
+        }
     }
 
     pub(super) fn push(&mut self, id: &str, result: Result<S, Error>) {

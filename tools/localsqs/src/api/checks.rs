@@ -20,16 +20,26 @@ pub(super) fn check_id(parameter: &str, value: &str) -> Result<(), Error> {
     Err(Error::invalid_value(
         value,
         parameter,
-        &format!("{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length."),
+        &format!(
+            "{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length."
+        ),
     ))
 }
 
 /// A number within limits, with AWS's wording for one that is not.
-pub(super) fn check_range(parameter: &str, value: Option<i64>, max: u64) -> Result<Option<u64>, Error> {
+pub(super) fn check_range(
+    parameter: &str,
+    value: Option<i64>,
+    max: u64,
+) -> Result<Option<u64>, Error> {
     let Some(value) = value else { return Ok(None) };
     match u64::try_from(value) {
         Ok(number) if number <= max => Ok(Some(number)),
-        _ => Err(Error::invalid_value(value, parameter, &format!("Must be >= 0 and <= {max}, if provided."))),
+        _ => Err(Error::invalid_value(
+            value,
+            parameter,
+            &format!("Must be >= 0 and <= {max}, if provided."),
+        )),
     }
 }
 
@@ -39,7 +49,13 @@ mod tests {
 
     #[test]
     fn text_that_xml_cannot_carry_is_no_message_text() {
-        for text in ["", "plain\tand\r\nlines", "\u{20}\u{7f}", "Grüße 👋", "\u{D7FF}\u{E000}\u{FFFD}\u{10FFFF}"] {
+        for text in [
+            "",
+            "plain\tand\r\nlines",
+            "\u{20}\u{7f}",
+            "Grüße 👋",
+            "\u{D7FF}\u{E000}\u{FFFD}\u{10FFFF}",
+        ] {
             assert!(is_message_text(text), "{text:?}");
         }
         for text in ["\0", "a\u{1}", "\u{b}", "\u{1f}", "\u{FFFE}", "é\u{FFFF}"] {

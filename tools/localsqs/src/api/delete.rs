@@ -50,8 +50,14 @@ struct Done<'a> {
 pub(super) async fn one(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: One = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
-    let handle = request.receipt_handle.ok_or_else(|| Error::missing_parameter("ReceiptHandle"))?;
-    queue.delete(&[&handle]).await?.into_iter().collect::<Result<(), Error>>()?;
+    let handle = request
+        .receipt_handle
+        .ok_or_else(|| Error::missing_parameter("ReceiptHandle"))?;
+    queue
+        .delete(&[&handle])
+        .await?
+        .into_iter()
+        .collect::<Result<(), Error>>()?;
     respond(&Nothing {})
 }
 
@@ -59,7 +65,11 @@ pub(super) async fn batch(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Batch = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
     check_entries(&request.entries)?;
-    let handles: Vec<&str> = request.entries.iter().map(|entry| entry.receipt_handle.as_str()).collect();
+    let handles: Vec<&str> = request
+        .entries
+        .iter()
+        .map(|entry| entry.receipt_handle.as_str())
+        .collect();
     let results = queue.delete(&handles).await?;
     let mut answer = BatchAnswer::new();
     for (entry, result) in request.entries.iter().zip(results) {
@@ -71,9 +81,14 @@ pub(super) async fn batch(call: &Call<'_>) -> Result<Vec<u8>, Error> {
 pub(super) fn change_visibility(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: One = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
-    let handle = request.receipt_handle.ok_or_else(|| Error::missing_parameter("ReceiptHandle"))?;
+    let handle = request
+        .receipt_handle
+        .ok_or_else(|| Error::missing_parameter("ReceiptHandle"))?;
     let seconds = check_seconds(request.visibility_timeout)?;
-    queue.change_visibility(&[(&handle, seconds)])?.into_iter().collect::<Result<(), Error>>()?;
+    queue
+        .change_visibility(&[(&handle, seconds)])?
+        .into_iter()
+        .collect::<Result<(), Error>>()?;
     respond(&Nothing {})
 }
 
@@ -101,7 +116,14 @@ pub(super) fn change_visibility_batch(call: &Call<'_>) -> Result<Vec<u8>, Error>
 
 fn check_seconds(seconds: Option<i64>) -> Result<u64, Error> {
     let seconds = seconds.ok_or_else(|| Error::missing_parameter("VisibilityTimeout"))?;
-    u64::try_from(seconds).ok().filter(|seconds| *seconds <= VISIBILITY_SECONDS_MAX).ok_or_else(|| {
-        Error::invalid_value(seconds, "VisibilityTimeout", "Must be between 0 and 43200, if provided.")
-    })
+    u64::try_from(seconds)
+        .ok()
+        .filter(|seconds| *seconds <= VISIBILITY_SECONDS_MAX)
+        .ok_or_else(|| {
+            Error::invalid_value(
+                seconds,
+                "VisibilityTimeout",
+                "Must be between 0 and 43200, if provided.",
+            )
+        })
 }

@@ -65,13 +65,18 @@ impl<'a> Call<'a> {
 
     /// The queue that a `QueueUrl` names: any host, the last two parts of the path are account and name.
     fn queue(&self, url: Option<&str>) -> Result<Arc<Queue>, Error> {
-        let url = url.filter(|url| !url.is_empty()).ok_or_else(|| Error::missing_parameter("QueueUrl"))?;
+        let url = url
+            .filter(|url| !url.is_empty())
+            .ok_or_else(|| Error::missing_parameter("QueueUrl"))?;
         let mut parts = url.rsplit('/');
         match (parts.next(), parts.next()) {
             (Some(name), Some(account)) if account == self.account_id => self.engine.queue(name),
             (Some(_), Some(_)) => Err(Error::no_such_queue()),
             // Some clients pass the bare name.
-            _ => self.engine.queue(url).map_err(|_| Error::invalid_address(url)),
+            _ => self
+                .engine
+                .queue(url)
+                .map_err(|_| Error::invalid_address(url)),
         }
     }
 

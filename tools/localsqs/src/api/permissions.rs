@@ -21,16 +21,25 @@ struct Permission {
 pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Permission = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
-    let label = request.label.ok_or_else(|| Error::missing_parameter("Label"))?;
+    let label = request
+        .label
+        .ok_or_else(|| Error::missing_parameter("Label"))?;
     if request.accounts.is_empty() {
         return Err(Error::missing_parameter("AWSAccountIds"));
     }
     if request.actions.is_empty() {
         return Err(Error::missing_parameter("Actions"));
     }
-    let principals: Vec<_> =
-        request.accounts.iter().map(|account| format!("arn:aws:iam::{account}:root")).collect();
-    let actions: Vec<_> = request.actions.iter().map(|action| format!("SQS:{action}")).collect();
+    let principals: Vec<_> = request
+        .accounts
+        .iter()
+        .map(|account| format!("arn:aws:iam::{account}:root"))
+        .collect();
+    let actions: Vec<_> = request
+        .actions
+        .iter()
+        .map(|action| format!("SQS:{action}"))
+        .collect();
     let statement = json!({
         "Sid": label, "Effect": "Allow", "Principal": { "AWS": one_or_many(principals) },
         "Action": one_or_many(actions), "Resource": &*queue.arn,
@@ -39,7 +48,10 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let change = |settings: &mut Settings| {
         let mut policy = policy_of(settings, &id);
         let statements = statements_of(&mut policy)?;
-        if statements.iter().any(|statement| statement["Sid"] == label.as_str()) {
+        if statements
+            .iter()
+            .any(|statement| statement["Sid"] == label.as_str())
+        {
             return Err(Error::invalid_value(&label, "Label", "Already exists."));
         }
         statements.push(statement);
@@ -53,7 +65,9 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Error> {
 pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Permission = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
-    let label = request.label.ok_or_else(|| Error::missing_parameter("Label"))?;
+    let label = request
+        .label
+        .ok_or_else(|| Error::missing_parameter("Label"))?;
     let change = |settings: &mut Settings| {
         let mut policy = policy_of(settings, "");
         let statements = statements_of(&mut policy)?;
@@ -62,7 +76,11 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Error> {
         if statements.len() == before {
             return Err(Error::invalid_value(&label, "Label", "can't find label."));
         }
-        let text = if statements.is_empty() { String::new() } else { policy.to_string() };
+        let text = if statements.is_empty() {
+            String::new()
+        } else {
+            policy.to_string()
+        };
         settings.set_policy(&text);
         Ok(())
     };
@@ -71,7 +89,11 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Error> {
 }
 
 fn one_or_many(mut values: Vec<String>) -> Value {
-    if values.len() == 1 { json!(values.remove(0)) } else { json!(values) }
+    if values.len() == 1 {
+        json!(values.remove(0))
+    } else {
+        json!(values)
+    }
 }
 
 fn policy_of(settings: &Settings, id: &str) -> Value {
@@ -85,5 +107,7 @@ fn statements_of(policy: &mut Value) -> Result<&mut Vec<Value>, Error> {
     policy
         .get_mut("Statement")
         .and_then(Value::as_array_mut)
-        .ok_or_else(|| Error::unsupported("The queue's policy has no list of statements to change."))
+        .ok_or_else(|| {
+            Error::unsupported("The queue's policy has no list of statements to change.")
+        })
 }

@@ -30,12 +30,21 @@ struct Url {
 
 pub(super) async fn create(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Create = call.parse()?;
-    let name = request.queue_name.ok_or_else(|| Error::missing_parameter("QueueName"))?;
+    let name = request
+        .queue_name
+        .ok_or_else(|| Error::missing_parameter("QueueName"))?;
     if request.tags.len() > TAGS_MAX {
-        return Err(Error::invalid_parameter(format!("Too many tags. At most {TAGS_MAX} are allowed.")));
+        return Err(Error::invalid_parameter(format!(
+            "Too many tags. At most {TAGS_MAX} are allowed."
+        )));
     }
-    let queue = call.engine.create(&name, &request.attributes, request.tags).await?;
-    respond(&Url { queue_url: call.queue_url(&queue) })
+    let queue = call
+        .engine
+        .create(&name, &request.attributes, request.tags)
+        .await?;
+    respond(&Url {
+        queue_url: call.queue_url(&queue),
+    })
 }
 
 pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Error> {
@@ -55,12 +64,16 @@ struct Find {
 
 pub(super) fn url(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Find = call.parse()?;
-    let name = request.queue_name.ok_or_else(|| Error::missing_parameter("QueueName"))?;
+    let name = request
+        .queue_name
+        .ok_or_else(|| Error::missing_parameter("QueueName"))?;
     if request.owner.is_some_and(|owner| owner != call.account_id) {
         return Err(Error::no_such_queue());
     }
     let queue = call.engine.queue(&name)?;
-    respond(&Url { queue_url: call.queue_url(&queue) })
+    respond(&Url {
+        queue_url: call.queue_url(&queue),
+    })
 }
 
 #[derive(Deserialize)]
@@ -84,10 +97,19 @@ struct ListOut {
 pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: ListIn = call.parse()?;
     let queues = call.engine.registry.all();
-    let matching = queues.iter().filter(|queue| queue.name.starts_with(&request.queue_name_prefix));
-    let (queue_urls, next_token) =
-        page(call, matching.map(AsRef::as_ref), request.next_token.as_deref(), request.max_results)?;
-    respond(&ListOut { queue_urls, next_token })
+    let matching = queues
+        .iter()
+        .filter(|queue| queue.name.starts_with(&request.queue_name_prefix));
+    let (queue_urls, next_token) = page(
+        call,
+        matching.map(AsRef::as_ref),
+        request.next_token.as_deref(),
+        request.max_results,
+    )?;
+    respond(&ListOut {
+        queue_urls,
+        next_token,
+    })
 }
 
 /// One page of queues that come sorted by name. The token is the last name of the page before. As on AWS there is a token
@@ -100,11 +122,20 @@ pub(super) fn page<'q>(
 ) -> Result<(Vec<String>, Option<String>), Error> {
     let max = match max_results {
         None => 1_000,
-        Some(number) => usize::try_from(number).ok().filter(|max| (1..=1_000).contains(max)).ok_or_else(|| {
-            Error::invalid_value(number, "MaxResults", "MaxResults is invalid. Valid values: 1 to 1000.")
-        })?,
+        Some(number) => usize::try_from(number)
+            .ok()
+            .filter(|max| (1..=1_000).contains(max))
+            .ok_or_else(|| {
+                Error::invalid_value(
+                    number,
+                    "MaxResults",
+                    "MaxResults is invalid. Valid values: 1 to 1000.",
+                )
+            })?,
     };
-    let mut rest = queues.filter(|queue| token.is_none_or(|token| *queue.name > *token)).peekable();
+    let mut rest = queues
+        .filter(|queue| token.is_none_or(|token| *queue.name > *token))
+        .peekable();
     let mut urls = Vec::new();
     let mut last = None;
     while urls.len() < max

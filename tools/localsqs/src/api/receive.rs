@@ -15,7 +15,7 @@ use super::{
 use crate::{
     engine::{
         message::{Attribute, AttributeValue, Message, attributes_md5},
-        queue::{Delivery, Receive},
+        receive::{Delivery, Receive},
         settings::VISIBILITY_SECONDS_MAX,
     },
     error::Error,
@@ -70,9 +70,15 @@ struct MessageOut<'a> {
     body: &'a str,
     #[serde(rename = "Attributes", skip_serializing_if = "BTreeMap::is_empty")]
     system: BTreeMap<&'static str, Cow<'a, str>>,
-    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "MD5OfMessageAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
     attributes_md5: Option<String>,
-    #[serde(rename = "MessageAttributes", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        rename = "MessageAttributes",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     attributes: BTreeMap<&'a str, AttributeOut<'a>>,
 }
 
@@ -91,9 +97,16 @@ pub(super) async fn receive(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let queue = call.queue(request.queue_url.as_deref())?;
     let max = match request.max_number_of_messages {
         None => 1,
-        Some(number) => usize::try_from(number).ok().filter(|max| (1..=10).contains(max)).ok_or_else(|| {
-            Error::invalid_value(number, "MaxNumberOfMessages", "Must be between 1 and 10, if provided.")
-        })?,
+        Some(number) => usize::try_from(number)
+            .ok()
+            .filter(|max| (1..=10).contains(max))
+            .ok_or_else(|| {
+                Error::invalid_value(
+                    number,
+                    "MaxNumberOfMessages",
+                    "Must be between 1 and 10, if provided.",
+                )
+            })?,
     };
     if let Some(attempt) = &request.receive_request_attempt_id {
         check_id("ReceiveRequestAttemptId", attempt)?;
@@ -101,7 +114,11 @@ pub(super) async fn receive(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let wanted = wanted_system_attributes(&request)?;
     let receive = Receive {
         max,
-        visibility_seconds: check_range("VisibilityTimeout", request.visibility_timeout, VISIBILITY_SECONDS_MAX)?,
+        visibility_seconds: check_range(
+            "VisibilityTimeout",
+            request.visibility_timeout,
+            VISIBILITY_SECONDS_MAX,
+        )?,
         wait_seconds: check_range("WaitTimeSeconds", request.wait_time_seconds, 20)?,
         attempt: request.receive_request_attempt_id.as_deref(),
     };
@@ -117,25 +134,46 @@ pub(super) async fn receive(call: &Call<'_>) -> Result<Vec<u8>, Error> {
 /// Both parameters mean the same; `AttributeNames` is the older one.
 fn wanted_system_attributes(request: &ReceiveIn) -> Result<Vec<&'static str>, Error> {
     let mut wanted = Vec::new();
-    for name in request.attribute_names.iter().chain(&request.message_system_attribute_names) {
+    for name in request
+        .attribute_names
+        .iter()
+        .chain(&request.message_system_attribute_names)
+    {
         if name == "All" {
             return Ok(SYSTEM_ATTRIBUTES.to_vec());
         }
         let known = SYSTEM_ATTRIBUTES.into_iter().find(|known| known == name);
-        wanted.push(known.ok_or_else(|| Error::invalid_attribute_name(format!("Unknown Attribute {name}.")))?);
+        wanted.push(
+            known.ok_or_else(|| {
+                Error::invalid_attribute_name(format!("Unknown Attribute {name}."))
+            })?,
+        );
     }
     Ok(wanted)
 }
 
-fn message_out<'a>(delivery: &'a Delivery, wanted: &[&'static str], names: &[String], fifo: bool) -> MessageOut<'a> {
+fn message_out<'a>(
+    delivery: &'a Delivery,
+    wanted: &[&'static str],
+    names: &[String],
+    fifo: bool,
+) -> MessageOut<'a> {
     let message = &delivery.message;
     let content = &message.content;
     let system = wanted
         .iter()
-        .filter_map(|name| Some((*name, system_attribute(name, message, delivery.handle.message, fifo)?)))
+        .filter_map(|name| {
+            Some((
+                *name,
+                system_attribute(name, message, delivery.handle.message, fifo)?,
+            ))
+        })
         .collect();
-    let attributes: Vec<&Attribute> =
-        content.attributes.iter().filter(|attribute| is_wanted(&attribute.name, names)).collect();
+    let attributes: Vec<&Attribute> = content
+        .attributes
+        .iter()
+        .filter(|attribute| is_wanted(&attribute.name, names))
+        .collect();
     // SDKs compare the digest with the attributes that they get, which need not be all.
     let md5 = if attributes.len() == content.attributes.len() {
         content.attributes_md5
@@ -149,11 +187,19 @@ fn message_out<'a>(delivery: &'a Delivery, wanted: &[&'static str], names: &[Str
         body: &content.body,
         system,
         attributes_md5: md5.map(hex::encode),
-        attributes: attributes.into_iter().map(|attribute| (attribute.name.as_str(), attribute_out(attribute))).collect(),
+        attributes: attributes
+            .into_iter()
+            .map(|attribute| (attribute.name.as_str(), attribute_out(attribute)))
+            .collect(),
     }
 }
 
-fn system_attribute<'a>(name: &str, message: &'a Message, seq: u64, fifo: bool) -> Option<Cow<'a, str>> {
+fn system_attribute<'a>(
+    name: &str,
+    message: &'a Message,
+    seq: u64,
+    fifo: bool,
+) -> Option<Cow<'a, str>> {
     let content = &message.content;
     Some(match name {
         "SenderId" => SENDER_ID.into(),
@@ -172,7 +218,11 @@ fn system_attribute<'a>(name: &str, message: &'a Message, seq: u64, fifo: bool) 
 /// Names may be exact, `All`, `.*`, or a prefix with `.*` behind it.
 fn is_wanted(name: &str, wanted: &[String]) -> bool {
     wanted.iter().any(|pattern| {
-        pattern == "All" || pattern == name || pattern.strip_suffix(".*").is_some_and(|prefix| name.starts_with(prefix))
+        pattern == "All"
+            || pattern == name
+            || pattern
+                .strip_suffix(".*")
+                .is_some_and(|prefix| name.starts_with(prefix))
     })
 }
 
@@ -181,5 +231,9 @@ fn attribute_out(attribute: &Attribute) -> AttributeOut<'_> {
         AttributeValue::Text(text) => (Some(text.as_str()), None),
         AttributeValue::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
     };
-    AttributeOut { data_type: &attribute.data_type, string_value, binary_value }
+    AttributeOut {
+        data_type: &attribute.data_type,
+        string_value,
+        binary_value,
+    }
 }

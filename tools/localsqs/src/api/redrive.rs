@@ -37,9 +37,16 @@ pub(super) fn sources(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: SourcesIn = call.parse()?;
     let queue = call.queue(request.queue_url.as_deref())?;
     let sources = call.engine.dead_letter_sources(&queue);
-    let (queue_urls, next_token) =
-        page(call, sources.iter().map(AsRef::as_ref), request.next_token.as_deref(), request.max_results)?;
-    respond(&SourcesOut { queue_urls, next_token })
+    let (queue_urls, next_token) = page(
+        call,
+        sources.iter().map(AsRef::as_ref),
+        request.next_token.as_deref(),
+        request.max_results,
+    )?;
+    respond(&SourcesOut {
+        queue_urls,
+        next_token,
+    })
 }
 
 #[derive(Deserialize)]
@@ -60,7 +67,9 @@ pub(super) fn start(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: Start = call.parse()?;
     let source = by_arn(call, "SourceArn", request.source_arn)?;
     if call.engine.dead_letter_sources(&source).is_empty() {
-        return Err(Error::invalid_parameter("Source queue must be configured as a Dead Letter Queue."));
+        return Err(Error::invalid_parameter(
+            "Source queue must be configured as a Dead Letter Queue.",
+        ));
     }
     let destination = match request.destination_arn {
         Some(arn) => Some(by_arn(call, "DestinationArn", Some(arn))?),
@@ -69,19 +78,37 @@ pub(super) fn start(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     if let Some(destination) = &destination
         && destination.settings()?.fifo != source.settings()?.fifo
     {
-        return Err(Error::unsupported("Source and destination must be queues of the same type."));
+        return Err(Error::unsupported(
+            "Source and destination must be queues of the same type.",
+        ));
     }
     let rate = match request.max_number_of_messages_per_second {
         None => None,
         Some(number) => Some(
-            u64::try_from(number).ok().filter(|rate| (1..=MESSAGES_PER_SECOND_MAX).contains(rate)).ok_or_else(|| {
-                Error::invalid_value(number, "MaxNumberOfMessagesPerSecond", "Must be between 1 and 500, if provided.")
-            })?,
+            u64::try_from(number)
+                .ok()
+                .filter(|rate| (1..=MESSAGES_PER_SECOND_MAX).contains(rate))
+                .ok_or_else(|| {
+                    Error::invalid_value(
+                        number,
+                        "MaxNumberOfMessagesPerSecond",
+                        "Must be between 1 and 500, if provided.",
+                    )
+                })?,
         ),
     };
-    let order = Move { source, destination, messages_per_second_max: rate };
-    let task = call.engine.moves.start(order, &call.engine.core, &call.engine.registry)?;
-    respond(&Started { task_handle: handle(&task) })
+    let order = Move {
+        source,
+        destination,
+        messages_per_second_max: rate,
+    };
+    let task = call
+        .engine
+        .moves
+        .start(order, &call.engine.core, &call.engine.registry)?;
+    respond(&Started {
+        task_handle: handle(&task),
+    })
 }
 
 #[derive(Deserialize)]
@@ -123,10 +150,18 @@ pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Error> {
         Some(number) => usize::try_from(number)
             .ok()
             .filter(|max| (1..=10).contains(max))
-            .ok_or_else(|| Error::invalid_value(number, "MaxResults", "Must be between 1 and 10, if provided."))?,
+            .ok_or_else(|| {
+                Error::invalid_value(
+                    number,
+                    "MaxResults",
+                    "Must be between 1 and 10, if provided.",
+                )
+            })?,
     };
     let tasks = call.engine.moves.of_source(&source.arn, max);
-    respond(&ListOut { results: tasks.iter().map(|task| task_out(task)).collect() })
+    respond(&ListOut {
+        results: tasks.iter().map(|task| task_out(task)).collect(),
+    })
 }
 
 fn task_out(task: &MoveTask) -> TaskOut {
@@ -177,15 +212,22 @@ fn handle(task: &MoveTask) -> String {
 
 pub(super) fn cancel(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let request: CancelIn = call.parse()?;
-    let text = request.task_handle.ok_or_else(|| Error::missing_parameter("TaskHandle"))?;
+    let text = request
+        .task_handle
+        .ok_or_else(|| Error::missing_parameter("TaskHandle"))?;
     let handle: Handle = STANDARD
         .decode(&text)
         .ok()
         .and_then(|json| serde_json::from_slice(&json).ok())
         .ok_or_else(|| Error::invalid_parameter("Value for parameter TaskHandle is invalid."))?;
     by_arn(call, "SourceArn", Some(handle.source_arn.clone()))?;
-    let moved = call.engine.moves.cancel(&handle.source_arn, handle.task_id)?;
-    respond(&Cancelled { approximate_number_of_messages_moved: moved })
+    let moved = call
+        .engine
+        .moves
+        .cancel(&handle.source_arn, handle.task_id)?;
+    respond(&Cancelled {
+        approximate_number_of_messages_moved: moved,
+    })
 }
 
 fn by_arn(call: &Call<'_>, parameter: &str, arn: Option<String>) -> Result<Arc<Queue>, Error> {

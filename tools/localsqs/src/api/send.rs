@@ -74,9 +74,15 @@ struct SentOut {
     message_id: Uuid,
     #[serde(rename = "MD5OfMessageBody")]
     body_md5: String,
-    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "MD5OfMessageAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
     attributes_md5: Option<String>,
-    #[serde(rename = "MD5OfMessageSystemAttributes", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "MD5OfMessageSystemAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
     system_attributes_md5: Option<String>,
     #[serde(rename = "SequenceNumber", skip_serializing_if = "Option::is_none")]
     sequence_number: Option<String>,
@@ -94,9 +100,14 @@ pub(super) async fn one(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     let settings = queue.settings()?;
     check_fifo_parameters(&settings, &request)?;
     let prepared = prepare(&settings, request).map_err(|fault| fault.in_single())?;
-    let (content, system_md5) = (Arc::clone(&prepared.outgoing.content), prepared.system_attributes_md5);
+    let (content, system_md5) = (
+        Arc::clone(&prepared.outgoing.content),
+        prepared.system_attributes_md5,
+    );
     let sent = queue.send(vec![prepared.outgoing]).await?;
-    let sent = sent.first().ok_or_else(|| Error::unavailable("The message was not taken."))?;
+    let sent = sent
+        .first()
+        .ok_or_else(|| Error::unavailable("The message was not taken."))?;
     respond(&sent_out(None, *sent, &content, system_md5, settings.fifo))
 }
 
@@ -121,7 +132,11 @@ pub(super) async fn batch(call: &Call<'_>) -> Result<Vec<u8>, Error> {
         let id = std::mem::take(&mut message.id);
         match prepare(&settings, message).map_err(|fault| fault.in_batch()) {
             Ok(prepared) => {
-                kept.push((id, Arc::clone(&prepared.outgoing.content), prepared.system_attributes_md5));
+                kept.push((
+                    id,
+                    Arc::clone(&prepared.outgoing.content),
+                    prepared.system_attributes_md5,
+                ));
                 outgoing.push(prepared.outgoing);
             }
             Err(error) => answer.push(&id, Err(error)),
@@ -135,7 +150,13 @@ pub(super) async fn batch(call: &Call<'_>) -> Result<Vec<u8>, Error> {
     respond(&answer)
 }
 
-fn sent_out(id: Option<String>, sent: Sent, content: &Content, system_md5: Option<[u8; 16]>, fifo: bool) -> SentOut {
+fn sent_out(
+    id: Option<String>,
+    sent: Sent,
+    content: &Content,
+    system_md5: Option<[u8; 16]>,
+    fifo: bool,
+) -> SentOut {
     SentOut {
         id,
         message_id: sent.id,
@@ -187,11 +208,18 @@ impl From<Error> for Fault {
 impl MessageIn {
     /// Bytes as they count against the limit of a whole batch.
     fn size_bytes(&self) -> usize {
-        let attributes = self.message_attributes.iter().flatten().map(|(name, attribute)| {
-            let text = |value: &Option<String>| value.as_ref().map_or(0, String::len);
-            // Four characters of Base64 are three bytes.
-            name.len() + text(&attribute.data_type) + text(&attribute.string_value) + text(&attribute.binary_value) / 4 * 3
-        });
+        let attributes = self
+            .message_attributes
+            .iter()
+            .flatten()
+            .map(|(name, attribute)| {
+                let text = |value: &Option<String>| value.as_ref().map_or(0, String::len);
+                // Four characters of Base64 are three bytes.
+                name.len()
+                    + text(&attribute.data_type)
+                    + text(&attribute.string_value)
+                    + text(&attribute.binary_value) / 4 * 3
+            });
         self.message_body.as_ref().map_or(0, |body| body.len()) + attributes.sum::<usize>()
     }
 }
@@ -207,7 +235,11 @@ fn check_fifo_parameters(settings: &Settings, message: &MessageIn) -> Result<(),
     }
     if !settings.fifo {
         return match &message.message_deduplication_id {
-            Some(id) => Err(Error::invalid_value(id, "MessageDeduplicationId", WRONG_TYPE)),
+            Some(id) => Err(Error::invalid_value(
+                id,
+                "MessageDeduplicationId",
+                WRONG_TYPE,
+            )),
             None => Ok(()),
         };
     }
@@ -258,7 +290,13 @@ fn prepare(settings: &Settings, message: MessageIn) -> Result<Prepared, Fault> {
     if content.size_bytes() > settings.message_bytes_max {
         return Err(Fault::TooLong(settings.message_bytes_max));
     }
-    Ok(Prepared { outgoing: Outgoing { content: Arc::new(content), delay_seconds }, system_attributes_md5 })
+    Ok(Prepared {
+        outgoing: Outgoing {
+            content: Arc::new(content),
+            delay_seconds,
+        },
+        system_attributes_md5,
+    })
 }
 
 fn read_attributes(attributes: HashMap<String, AttributeIn>) -> Result<Vec<Attribute>, Error> {
@@ -274,7 +312,11 @@ fn read_attributes(attributes: HashMap<String, AttributeIn>) -> Result<Vec<Attri
         .map(|(name, attribute)| {
             check_attribute_name(&name)?;
             let (data_type, value) = read_attribute(&name, attribute)?;
-            Ok(Attribute { name, data_type, value })
+            Ok(Attribute {
+                name,
+                data_type,
+                value,
+            })
         })
         .collect()
 }
@@ -304,13 +346,21 @@ fn read_attribute(name: &str, attribute: AttributeIn) -> Result<(String, Attribu
             "Message (user) attribute '{name}' must contain a non-empty value of type '{data_type}'."
         ))
     };
-    let data_type = attribute.data_type.filter(|data_type| !data_type.is_empty()).ok_or_else(|| {
-        Error::invalid_parameter(format!("Message (user) attribute '{name}' must contain a non-empty attribute type."))
-    })?;
+    let data_type = attribute
+        .data_type
+        .filter(|data_type| !data_type.is_empty())
+        .ok_or_else(|| {
+            Error::invalid_parameter(format!(
+                "Message (user) attribute '{name}' must contain a non-empty attribute type."
+            ))
+        })?;
     let kind = data_type.split('.').next().unwrap_or_default();
     let value = match kind {
         "String" | "Number" => {
-            let text = attribute.string_value.filter(|text| !text.is_empty()).ok_or_else(|| empty(kind))?;
+            let text = attribute
+                .string_value
+                .filter(|text| !text.is_empty())
+                .ok_or_else(|| empty(kind))?;
             if kind == "Number" && text.parse::<f64>().is_err() {
                 return Err(Error::invalid_parameter(format!(
                     "Can't cast the value of message (user) attribute '{name}' to a number."
@@ -322,7 +372,10 @@ fn read_attribute(name: &str, attribute: AttributeIn) -> Result<(String, Attribu
             AttributeValue::Text(text)
         }
         "Binary" => {
-            let text = attribute.binary_value.filter(|text| !text.is_empty()).ok_or_else(|| empty(kind))?;
+            let text = attribute
+                .binary_value
+                .filter(|text| !text.is_empty())
+                .ok_or_else(|| empty(kind))?;
             AttributeValue::Binary(STANDARD.decode(text).map_err(Error::unreadable)?)
         }
         _ => {
@@ -342,13 +395,21 @@ fn read_system_attributes(
     let mut read = Vec::new();
     for (name, attribute) in attributes {
         if name != "AWSTraceHeader" {
-            return Err(Error::invalid_parameter(format!("Message system attribute name '{name}' is invalid.")));
+            return Err(Error::invalid_parameter(format!(
+                "Message system attribute name '{name}' is invalid."
+            )));
         }
         let (data_type, value) = read_attribute(&name, attribute)?;
         if data_type != "String" {
-            return Err(Error::invalid_parameter("AWSTraceHeader must be of type String."));
+            return Err(Error::invalid_parameter(
+                "AWSTraceHeader must be of type String.",
+            ));
         }
-        read.push(Attribute { name, data_type, value });
+        read.push(Attribute {
+            name,
+            data_type,
+            value,
+        });
     }
     let md5 = attributes_md5(&read);
     let header = read.pop().and_then(|attribute| match attribute.value {

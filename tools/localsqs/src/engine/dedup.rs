@@ -18,7 +18,10 @@ pub(crate) struct Recent<V> {
 
 impl<V> Default for Recent<V> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), by_age: VecDeque::new() }
+        Self {
+            entries: HashMap::new(),
+            by_age: VecDeque::new(),
+        }
     }
 }
 
@@ -62,10 +65,16 @@ impl<V> Recent<V> {
     where
         V: Clone,
     {
-        let start = self.by_age.partition_point(|(start_ms, _)| *start_ms < from_ms);
+        let start = self
+            .by_age
+            .partition_point(|(start_ms, _)| *start_ms < from_ms);
         let mut chunk: Vec<(String, u64, V)> = Vec::new();
         for (start_ms, key) in self.by_age.range(start..) {
-            if chunk.len() >= max && chunk.last().is_some_and(|(_, last_ms, _)| last_ms < start_ms) {
+            if chunk.len() >= max
+                && chunk
+                    .last()
+                    .is_some_and(|(_, last_ms, _)| last_ms < start_ms)
+            {
                 break;
             }
             if let Some((latest, value)) = self.entries.get(key)

@@ -52,7 +52,9 @@ impl FifoIndex {
 
     /// Removes a message; `messages` no longer holds it.
     pub(crate) fn remove(&mut self, group: &Arc<str>, seq: u64, messages: &BTreeMap<u64, Message>) {
-        let Some(entry) = self.groups.get_mut(group) else { return };
+        let Some(entry) = self.groups.get_mut(group) else {
+            return;
+        };
         if entry.order.front() == Some(&seq) {
             entry.order.pop_front();
         } else if let Ok(at) = entry.order.binary_search(&seq) {
@@ -63,7 +65,9 @@ impl FifoIndex {
 
     /// Puts the group into or out of the line after something about its messages changed.
     pub(crate) fn refresh(&mut self, group: &Arc<str>, messages: &BTreeMap<u64, Message>) {
-        let Some(entry) = self.groups.get_mut(group) else { return };
+        let Some(entry) = self.groups.get_mut(group) else {
+            return;
+        };
         let Some(head) = entry.order.front() else {
             if let Some(ticket) = entry.ticket {
                 self.line.remove(&ticket);
@@ -94,7 +98,9 @@ impl FifoIndex {
         while taken.len() < max
             && let Some((_, group)) = self.line.pop_first()
         {
-            let Some(entry) = self.groups.get_mut(&group) else { continue };
+            let Some(entry) = self.groups.get_mut(&group) else {
+                continue;
+            };
             entry.ticket = None;
             for seq in entry.order.iter().take(max - taken.len()) {
                 if !messages.get(seq).is_some_and(Message::is_visible) {

@@ -56,8 +56,12 @@ impl Attribute {
 pub(crate) enum Visibility {
     Visible,
     /// Not yet handed out for the first time.
-    Delayed { until_ms: u64 },
-    InFlight { until_ms: u64 },
+    Delayed {
+        until_ms: u64,
+    },
+    InFlight {
+        until_ms: u64,
+    },
 }
 
 /// A message in a queue.
@@ -84,7 +88,12 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    pub(crate) fn new(id: Uuid, content: Arc<Content>, sent_ms: u64, visibility: Visibility) -> Self {
+    pub(crate) fn new(
+        id: Uuid,
+        content: Arc<Content>,
+        sent_ms: u64,
+        visibility: Visibility,
+    ) -> Self {
         Self {
             id,
             content,
@@ -108,7 +117,9 @@ impl Message {
 /// MD5 of message attributes as AWS's developer guide ("Calculating the MD5 message digest for message attributes")
 /// defines it: per attribute, sorted by name, the length-prefixed name and type, one byte for the kind of value, the
 /// length-prefixed value. `None` when there are none.
-pub(crate) fn attributes_md5<'a>(sorted: impl IntoIterator<Item = &'a Attribute>) -> Option<[u8; 16]> {
+pub(crate) fn attributes_md5<'a>(
+    sorted: impl IntoIterator<Item = &'a Attribute>,
+) -> Option<[u8; 16]> {
     let mut hasher = Md5::new();
     let mut any = false;
     for attribute in sorted {

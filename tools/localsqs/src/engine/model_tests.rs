@@ -15,12 +15,23 @@ const TIMEOUT_MS: u64 = 100;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Send { group: u8, delay_ms: u64 },
-    Receive { max: usize },
+    Send {
+        group: u8,
+        delay_ms: u64,
+    },
+    Receive {
+        max: usize,
+    },
     /// Of the messages in flight, the one at this place.
-    Delete { at: usize },
-    GiveBack { at: usize },
-    Pass { ms: u64 },
+    Delete {
+        at: usize,
+    },
+    GiveBack {
+        at: usize,
+    },
+    Pass {
+        ms: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -52,8 +63,14 @@ fn message(group: u8, visibility: Visibility) -> Message {
 }
 
 fn in_flight(model: &[Modelled]) -> Vec<usize> {
-    let flying = |(_, modelled): &(usize, &Modelled)| matches!(modelled.2, Visibility::InFlight { .. });
-    model.iter().enumerate().filter(flying).map(|(at, _)| at).collect()
+    let flying =
+        |(_, modelled): &(usize, &Modelled)| matches!(modelled.2, Visibility::InFlight { .. });
+    model
+        .iter()
+        .enumerate()
+        .filter(flying)
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// Whether a message could be handed out: on FIFO queues only if nothing of its group before it is hidden.
@@ -61,7 +78,12 @@ fn may_go(model: &[Modelled], at: usize, fifo: bool) -> bool {
     let (_, group, _) = model[at];
     let upto = &model[..=at];
     let visible = |modelled: &Modelled| modelled.2 == Visibility::Visible;
-    visible(&model[at]) && (!fifo || upto.iter().filter(|earlier| earlier.1 == group).all(visible))
+    visible(&model[at])
+        && (!fifo
+            || upto
+                .iter()
+                .filter(|earlier| earlier.1 == group)
+                .all(visible))
 }
 
 fn check(steps: Vec<Step>, fifo: bool) -> Result<(), TestCaseError> {
@@ -73,31 +95,48 @@ fn check(steps: Vec<Step>, fifo: bool) -> Result<(), TestCaseError> {
             Step::Send { group, delay_ms } => {
                 let visibility = match delay_ms {
                     0 => Visibility::Visible,
-                    _ => Visibility::Delayed { until_ms: now_ms + delay_ms },
+                    _ => Visibility::Delayed {
+                        until_ms: now_ms + delay_ms,
+                    },
                 };
                 state.put(next_seq, message(group, visibility));
                 model.push((next_seq, group, visibility));
                 next_seq += 1;
             }
             Step::Receive { max } => {
-                let possible = (0..model.len()).filter(|at| may_go(&model, *at, fifo)).count();
+                let possible = (0..model.len())
+                    .filter(|at| may_go(&model, *at, fifo))
+                    .count();
                 let taken = state.take(max);
                 prop_assert_eq!(taken.len(), possible.min(max), "as many as there are");
                 // Each may go when its turn comes: what was taken before it is visible still, to the model.
                 for seq in &taken {
                     let at = model.iter().position(|modelled| modelled.0 == *seq);
-                    prop_assert!(at.is_some_and(|at| may_go(&model, at, fifo)), "{} must not go", seq);
+                    prop_assert!(
+                        at.is_some_and(|at| may_go(&model, at, fifo)),
+                        "{} must not go",
+                        seq
+                    );
                 }
                 if fifo {
                     for group in 0..4 {
-                        let of_group = |seq: &&u64| model.iter().any(|modelled| modelled.0 == **seq && modelled.1 == group);
+                        let of_group = |seq: &&u64| {
+                            model
+                                .iter()
+                                .any(|modelled| modelled.0 == **seq && modelled.1 == group)
+                        };
                         prop_assert!(taken.iter().filter(of_group).is_sorted(), "in order");
                     }
                 }
-                let visibility = Visibility::InFlight { until_ms: now_ms + TIMEOUT_MS };
+                let visibility = Visibility::InFlight {
+                    until_ms: now_ms + TIMEOUT_MS,
+                };
                 for seq in taken {
                     state.set_visibility(seq, visibility);
-                    model.iter_mut().filter(|modelled| modelled.0 == seq).for_each(|modelled| modelled.2 = visibility);
+                    model
+                        .iter_mut()
+                        .filter(|modelled| modelled.0 == seq)
+                        .for_each(|modelled| modelled.2 = visibility);
                 }
             }
             Step::Delete { at } => {
@@ -115,7 +154,8 @@ fn check(steps: Vec<Step>, fifo: bool) -> Result<(), TestCaseError> {
                 now_ms += ms;
                 state.advance(now_ms);
                 for modelled in &mut model {
-                    if let Visibility::Delayed { until_ms } | Visibility::InFlight { until_ms } = modelled.2
+                    if let Visibility::Delayed { until_ms } | Visibility::InFlight { until_ms } =
+                        modelled.2
                         && until_ms <= now_ms
                     {
                         modelled.2 = Visibility::Visible;
@@ -126,9 +166,15 @@ fn check(steps: Vec<Step>, fifo: bool) -> Result<(), TestCaseError> {
         let ready = (0..model.len()).any(|at| may_go(&model, at, fifo));
         prop_assert_eq!(state.has_ready(), ready);
         prop_assert_eq!(state.in_flight(), in_flight(&model).len());
-        let delayed = model.iter().filter(|modelled| matches!(modelled.2, Visibility::Delayed { .. })).count();
+        let delayed = model
+            .iter()
+            .filter(|modelled| matches!(modelled.2, Visibility::Delayed { .. }))
+            .count();
         prop_assert_eq!(state.delayed(), delayed);
-        prop_assert_eq!(state.visible(), model.len() - delayed - in_flight(&model).len());
+        prop_assert_eq!(
+            state.visible(),
+            model.len() - delayed - in_flight(&model).len()
+        );
     }
     Ok(())
 }

@@ -15,11 +15,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    Registry,
-    message::Message,
-    queue::{Core, Queue},
-};
+use super::{Registry, core::Core, message::Message, queue::Queue};
 use crate::error::Error;
 
 /// Tasks remembered, of all queues together. AWS shows up to ten per queue.
@@ -68,12 +64,18 @@ pub(crate) struct Move {
 }
 
 impl MoveTasks {
-    pub(crate) fn start(&self, order: Move, core: &Arc<Core>, registry: &Arc<Registry>) -> Result<Arc<MoveTask>, Error> {
+    pub(crate) fn start(
+        &self,
+        order: Move,
+        core: &Arc<Core>,
+        registry: &Arc<Registry>,
+    ) -> Result<Arc<MoveTask>, Error> {
         let to_move = order.source.with(|state, _| state.visible())?;
         let task = {
             let mut tasks = self.0.lock();
             let active = |task: &Arc<MoveTask>| {
-                task.source_arn == order.source.arn && matches!(task.status(), Status::Running | Status::Cancelling)
+                task.source_arn == order.source.arn
+                    && matches!(task.status(), Status::Running | Status::Cancelling)
             };
             if tasks.iter().any(active) {
                 return Err(Error::invalid_parameter(
@@ -84,7 +86,10 @@ impl MoveTasks {
             let task = Arc::new(MoveTask {
                 id: Uuid::new_v4(),
                 source_arn: Arc::clone(&order.source.arn),
-                destination_arn: order.destination.as_ref().map(|queue| queue.arn.to_string()),
+                destination_arn: order
+                    .destination
+                    .as_ref()
+                    .map(|queue| queue.arn.to_string()),
                 messages_per_second_max: order.messages_per_second_max,
                 started_ms: core.clock.now_ms(),
                 to_move: to_move as u64,
@@ -98,13 +103,24 @@ impl MoveTasks {
             }
             task
         };
-        tokio::spawn(run(Arc::clone(&task), order, Arc::clone(core), Arc::clone(registry)));
+        tokio::spawn(run(
+            Arc::clone(&task),
+            order,
+            Arc::clone(core),
+            Arc::clone(registry),
+        ));
         Ok(task)
     }
 
     /// The latest tasks of one source, newest first.
     pub(crate) fn of_source(&self, source_arn: &str, max: usize) -> Vec<Arc<MoveTask>> {
-        self.0.lock().iter().filter(|task| *task.source_arn == *source_arn).take(max).cloned().collect()
+        self.0
+            .lock()
+            .iter()
+            .filter(|task| *task.source_arn == *source_arn)
+            .take(max)
+            .cloned()
+            .collect()
     }
 
     /// Asks a task to stop; gives the number of messages moved so far.
@@ -116,7 +132,9 @@ impl MoveTasks {
             .ok_or_else(|| Error::resource_not_found("Task does not exist."))?;
         let mut status = task.status.lock();
         if *status != Status::Running {
-            return Err(Error::invalid_parameter("Only active tasks can be cancelled."));
+            return Err(Error::invalid_parameter(
+                "Only active tasks can be cancelled.",
+            ));
         }
         *status = Status::Cancelling;
         task.cancel.cancel();
@@ -136,12 +154,19 @@ async fn move_all(task: &MoveTask, order: &Move, core: &Core, registry: &Registr
     const GONE: Status = Status::Failed("AWS.SimpleQueueService.NonExistentQueue");
     // Looked up for each message: a queue deleted meanwhile must take none with it.
     let target = |message: &Message| match &order.destination {
-        Some(queue) => registry.by_arn(&queue.arn).filter(|present| present.uid == queue.uid),
+        Some(queue) => registry
+            .by_arn(&queue.arn)
+            .filter(|present| present.uid == queue.uid),
         None => registry.by_arn(message.dead_letter_source.as_deref()?),
     };
     loop {
-        let batch = order.messages_per_second_max.map_or(BATCH_MESSAGES_MAX, |_| 1);
-        match core.writable().and_then(|()| order.source.move_out(batch, target)) {
+        let batch = order
+            .messages_per_second_max
+            .map_or(BATCH_MESSAGES_MAX, |_| 1);
+        match core
+            .writable()
+            .and_then(|()| order.source.move_out(batch, target))
+        {
             Err(_) => return GONE,
             Ok((0, 0)) => return Status::Completed,
             Ok((moved, stuck)) => {
@@ -155,10 +180,12 @@ async fn move_all(task: &MoveTask, order: &Move, core: &Core, registry: &Registr
                 }
             }
         }
-        match order.messages_per_second_max {
-            Some(rate) => core.clock.sleep_until_ms(core.clock.now_ms() + 1_000 / rate.max(1)).await,
+        if let Some(rate) = order.messages_per_second_max {
+            let next_ms = core.clock.now_ms() + 1_000 / rate.max(1);
+            core.clock.sleep_until_ms(next_ms).await;
+        } else {
             // Other work of this thread gets its turn between batches.
-            None => tokio::task::yield_now().await,
+            tokio::task::yield_now().await;
         }
     }
 }

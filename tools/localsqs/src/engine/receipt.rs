@@ -28,7 +28,9 @@ impl Receipt {
     pub(crate) fn decode(handle: &str) -> Result<Self, Error> {
         let invalid = || Error::receipt_handle_invalid(handle);
         let mut buffer = [0_u8; BYTES + 2];
-        let length = URL_SAFE.decode_slice(handle, &mut buffer).map_err(|_| invalid())?;
+        let length = URL_SAFE
+            .decode_slice(handle, &mut buffer)
+            .map_err(|_| invalid())?;
         if length != BYTES {
             return Err(invalid());
         }
@@ -40,7 +42,11 @@ impl Receipt {
         if crc32fast::hash(&buffer[..24]).to_be_bytes() != buffer[24..BYTES] {
             return Err(invalid());
         }
-        Ok(Self { queue: field(0), message: field(8), receipt: field(16) })
+        Ok(Self {
+            queue: field(0),
+            message: field(8),
+            receipt: field(16),
+        })
     }
 }
 
@@ -50,17 +56,29 @@ mod tests {
 
     #[test]
     fn a_handle_decodes_to_what_it_was_made_of() {
-        let receipt = Receipt { queue: 3, message: u64::MAX, receipt: 77 };
+        let receipt = Receipt {
+            queue: 3,
+            message: u64::MAX,
+            receipt: 77,
+        };
         assert_eq!(Receipt::decode(&receipt.encode()).unwrap(), receipt);
     }
 
     #[test]
     fn a_handle_with_a_changed_character_is_refused() {
-        let handle = Receipt { queue: 1, message: 2, receipt: 3 }.encode();
+        let handle = Receipt {
+            queue: 1,
+            message: 2,
+            receipt: 3,
+        }
+        .encode();
         for at in 0..handle.len() {
             let mut changed = handle.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-            assert!(Receipt::decode(std::str::from_utf8(&changed).unwrap()).is_err(), "at {at}");
+            assert!(
+                Receipt::decode(std::str::from_utf8(&changed).unwrap()).is_err(),
+                "at {at}"
+            );
         }
         for garbage in ["", "garbage", "AAAA", "ÄÖÜ"] {
             assert!(Receipt::decode(garbage).is_err());

@@ -70,16 +70,23 @@ impl Settings {
         for (name, value) in attributes {
             self.set(name, value)?;
         }
-        if self.verbatim.get("KmsMasterKeyId").is_some_and(|key| !key.is_empty())
-            && attributes.get("SqsManagedSseEnabled").is_some_and(|enabled| enabled == "true")
+        if self
+            .verbatim
+            .get("KmsMasterKeyId")
+            .is_some_and(|key| !key.is_empty())
+            && attributes
+                .get("SqsManagedSseEnabled")
+                .is_some_and(|enabled| enabled == "true")
         {
             return Err(Error::invalid_attribute_value_because(
                 "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or \
                  SQS SSE.",
             ));
         }
-        let per_group_throughput =
-            self.verbatim.get("FifoThroughputLimit").is_some_and(|limit| limit == "perMessageGroupId");
+        let per_group_throughput = self
+            .verbatim
+            .get("FifoThroughputLimit")
+            .is_some_and(|limit| limit == "perMessageGroupId");
         if per_group_throughput && !self.deduplicate_per_group {
             return Err(Error::invalid_attribute_value_because(
                 "Invalid value for the parameter FifoThroughputLimit. Reason: perMessageGroupId needs \
@@ -91,9 +98,13 @@ impl Settings {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         match name {
-            "VisibilityTimeout" => self.visibility_seconds = number(name, value, 0, VISIBILITY_SECONDS_MAX)?,
+            "VisibilityTimeout" => {
+                self.visibility_seconds = number(name, value, 0, VISIBILITY_SECONDS_MAX)?;
+            }
             "DelaySeconds" => self.delay_seconds = number(name, value, 0, 900)?,
-            "MessageRetentionPeriod" => self.retention_seconds = number(name, value, 60, 1_209_600)?,
+            "MessageRetentionPeriod" => {
+                self.retention_seconds = number(name, value, 60, 1_209_600)?;
+            }
             "ReceiveMessageWaitTimeSeconds" => self.wait_seconds = number(name, value, 0, 20)?,
             "MaximumMessageSize" => {
                 let bytes = number(name, value, 1_024, MESSAGE_BYTES_MAX as u64)?;
@@ -106,11 +117,19 @@ impl Settings {
                         "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.",
                     ));
                 }
-                (false, _) => return Err(Error::invalid_attribute_name("Unknown Attribute FifoQueue.")),
+                (false, _) => {
+                    return Err(Error::invalid_attribute_name(
+                        "Unknown Attribute FifoQueue.",
+                    ));
+                }
             },
-            "ContentBasedDeduplication" if self.fifo => self.content_based_deduplication = boolean(name, value)?,
+            "ContentBasedDeduplication" if self.fifo => {
+                self.content_based_deduplication = boolean(name, value)?;
+            }
             "ContentBasedDeduplication" => {
-                return Err(Error::invalid_attribute_name("Unknown Attribute ContentBasedDeduplication."));
+                return Err(Error::invalid_attribute_name(
+                    "Unknown Attribute ContentBasedDeduplication.",
+                ));
             }
             "DeduplicationScope" | "FifoThroughputLimit" if !self.fifo => {
                 return Err(Error::invalid_attribute_name(format!(
@@ -139,7 +158,8 @@ impl Settings {
             }
             "KmsMasterKeyId" => {
                 self.keep(name, value);
-                self.verbatim.insert("SqsManagedSseEnabled".to_owned(), "false".to_owned());
+                self.verbatim
+                    .insert("SqsManagedSseEnabled".to_owned(), "false".to_owned());
             }
             "SqsManagedSseEnabled" => {
                 boolean(name, value)?;
@@ -151,7 +171,11 @@ impl Settings {
                 }
                 self.keep(name, value);
             }
-            _ => return Err(Error::invalid_attribute_name(format!("Unknown Attribute {name}."))),
+            _ => {
+                return Err(Error::invalid_attribute_name(format!(
+                    "Unknown Attribute {name}."
+                )));
+            }
         }
         Ok(())
     }
@@ -168,11 +192,14 @@ impl Settings {
     /// All settable attributes, as `GetQueueAttributes` words them.
     pub(crate) fn to_attributes(&self) -> AttributeMap {
         let mut map = self.to_log();
-        map.entry("SqsManagedSseEnabled".to_owned()).or_insert_with(|| "true".to_owned());
+        map.entry("SqsManagedSseEnabled".to_owned())
+            .or_insert_with(|| "true".to_owned());
         if self.fifo {
             map.insert("FifoQueue".to_owned(), "true".to_owned());
-            map.entry("DeduplicationScope".to_owned()).or_insert_with(|| "queue".to_owned());
-            map.entry("FifoThroughputLimit".to_owned()).or_insert_with(|| "perQueue".to_owned());
+            map.entry("DeduplicationScope".to_owned())
+                .or_insert_with(|| "queue".to_owned());
+            map.entry("FifoThroughputLimit".to_owned())
+                .or_insert_with(|| "perQueue".to_owned());
         }
         map
     }
@@ -184,10 +211,16 @@ impl Settings {
         put("VisibilityTimeout", self.visibility_seconds.to_string());
         put("DelaySeconds", self.delay_seconds.to_string());
         put("MessageRetentionPeriod", self.retention_seconds.to_string());
-        put("ReceiveMessageWaitTimeSeconds", self.wait_seconds.to_string());
+        put(
+            "ReceiveMessageWaitTimeSeconds",
+            self.wait_seconds.to_string(),
+        );
         put("MaximumMessageSize", self.message_bytes_max.to_string());
         if self.fifo {
-            put("ContentBasedDeduplication", self.content_based_deduplication.to_string());
+            put(
+                "ContentBasedDeduplication",
+                self.content_based_deduplication.to_string(),
+            );
         }
         map
     }
@@ -240,18 +273,25 @@ fn parse_redrive(text: &str) -> Result<Option<Redrive>, Error> {
     let target_arn = policy
         .get("deadLetterTargetArn")
         .and_then(Value::as_str)
-        .ok_or_else(|| refused("Redrive policy does not contain mandatory attribute: deadLetterTargetArn."))?;
-    let receives = policy
-        .get("maxReceiveCount")
-        .ok_or_else(|| refused("Redrive policy does not contain mandatory attribute: maxReceiveCount."))?;
+        .ok_or_else(|| {
+            refused("Redrive policy does not contain mandatory attribute: deadLetterTargetArn.")
+        })?;
+    let receives = policy.get("maxReceiveCount").ok_or_else(|| {
+        refused("Redrive policy does not contain mandatory attribute: maxReceiveCount.")
+    })?;
     // The console sends a number, many templates a text.
     let receives_max = receives
         .as_u64()
         .or_else(|| receives.as_str().and_then(|text| text.parse().ok()))
         .and_then(|count| u32::try_from(count).ok())
         .filter(|count| (1..=1_000).contains(count))
-        .ok_or_else(|| refused("Invalid value for maxReceiveCount: must be an integer between 1 and 1000."))?;
-    Ok(Some(Redrive { target_arn: target_arn.to_owned(), receives_max }))
+        .ok_or_else(|| {
+            refused("Invalid value for maxReceiveCount: must be an integer between 1 and 1000.")
+        })?;
+    Ok(Some(Redrive {
+        target_arn: target_arn.to_owned(),
+        receives_max,
+    }))
 }
 
 fn parse_redrive_allow(text: &str) -> Result<RedriveAllow, Error> {
@@ -261,8 +301,13 @@ fn parse_redrive_allow(text: &str) -> Result<RedriveAllow, Error> {
     let refused = || Error::invalid_attribute_value("RedriveAllowPolicy");
     let policy: Value = serde_json::from_str(text).map_err(|_| refused())?;
     let sources = || {
-        let arns = policy.get("sourceQueueArns").and_then(Value::as_array).ok_or_else(refused)?;
-        arns.iter().map(|arn| arn.as_str().map(str::to_owned).ok_or_else(refused)).collect::<Result<Vec<_>, _>>()
+        let arns = policy
+            .get("sourceQueueArns")
+            .and_then(Value::as_array)
+            .ok_or_else(refused)?;
+        arns.iter()
+            .map(|arn| arn.as_str().map(str::to_owned).ok_or_else(refused))
+            .collect::<Result<Vec<_>, _>>()
     };
     match policy.get("redrivePermission").and_then(Value::as_str) {
         Some("allowAll") => Ok(RedriveAllow::All),

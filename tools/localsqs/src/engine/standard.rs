@@ -51,9 +51,17 @@ impl StandardIndex {
 
     /// A message of `group` went into flight, or came out of it.
     pub(crate) fn count_in_flight(&mut self, group: &Arc<str>, started: bool) {
-        self.in_flight = if started { self.in_flight + 1 } else { self.in_flight.saturating_sub(1) };
+        self.in_flight = if started {
+            self.in_flight + 1
+        } else {
+            self.in_flight.saturating_sub(1)
+        };
         self.change(group, |tenant| {
-            tenant.in_flight = if started { tenant.in_flight + 1 } else { tenant.in_flight.saturating_sub(1) };
+            tenant.in_flight = if started {
+                tenant.in_flight + 1
+            } else {
+                tenant.in_flight.saturating_sub(1)
+            };
         });
     }
 
@@ -84,11 +92,19 @@ impl StandardIndex {
         }
         if (head, noisy) != (head_before, noisy_before) {
             if let Some(seq) = head_before {
-                let set = if noisy_before { &mut self.noisy } else { &mut self.quiet };
+                let set = if noisy_before {
+                    &mut self.noisy
+                } else {
+                    &mut self.quiet
+                };
                 set.remove(&(seq, Arc::clone(group)));
             }
             if let Some(seq) = head {
-                let set = if noisy { &mut self.noisy } else { &mut self.quiet };
+                let set = if noisy {
+                    &mut self.noisy
+                } else {
+                    &mut self.quiet
+                };
                 set.insert((seq, Arc::clone(group)));
             }
         }
@@ -120,11 +136,19 @@ mod tests {
             index.count_in_flight(&noisy, true);
         }
         index.show(&quiet, 1_000);
-        assert_eq!(index.take(2), [1_000, 40], "the quiet tenant's message overtakes the backlog");
+        assert_eq!(
+            index.take(2),
+            [1_000, 40],
+            "the quiet tenant's message overtakes the backlog"
+        );
         for _ in 0..11 {
             index.count_in_flight(&noisy, false);
         }
         index.show(&quiet, 1_001);
-        assert_eq!(index.take(1), [41], "below 30 in flight the age decides again");
+        assert_eq!(
+            index.take(1),
+            [41],
+            "below 30 in flight the age decides again"
+        );
     }
 }

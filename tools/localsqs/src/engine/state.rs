@@ -53,8 +53,11 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(settings: Settings, tags: AttributeMap, created_ms: u64) -> Self {
-        let index =
-            if settings.fifo { Index::Fifo(FifoIndex::default()) } else { Index::Standard(StandardIndex::default()) };
+        let index = if settings.fifo {
+            Index::Fifo(FifoIndex::default())
+        } else {
+            Index::Standard(StandardIndex::default())
+        };
         Self {
             settings,
             tags,
@@ -87,7 +90,9 @@ impl State {
 
     /// Messages from `seq` on, in order.
     pub(crate) fn messages_from(&self, seq: u64) -> impl Iterator<Item = (u64, &Message)> {
-        self.messages.range(seq..).map(|(seq, message)| (*seq, message))
+        self.messages
+            .range(seq..)
+            .map(|(seq, message)| (*seq, message))
     }
 
     pub(crate) const fn in_flight(&self) -> usize {
@@ -162,9 +167,15 @@ impl State {
 
     /// Changes a message's visibility, also to the one it has, and puts it into or out of reach of receives.
     pub(crate) fn set_visibility(&mut self, seq: u64, to: Visibility) {
-        let Some(message) = self.messages.get_mut(&seq) else { return };
+        let Some(message) = self.messages.get_mut(&seq) else {
+            return;
+        };
         let from = std::mem::replace(&mut message.visibility, to);
-        let group = message.content.group.clone().unwrap_or_else(|| Arc::clone(&self.no_group));
+        let group = message
+            .content
+            .group
+            .clone()
+            .unwrap_or_else(|| Arc::clone(&self.no_group));
         self.count(seq, from, false);
         self.count(seq, to, true);
         match &mut self.index {
@@ -238,8 +249,20 @@ impl State {
 
     /// For the replay of the log: notes the first message under a deduplication key, unless it is noted already.
     pub(crate) fn remember_send(&mut self, key: String, start_ms: u64, id: Uuid, seq: u64) {
-        if self.first_sends.get(&key).is_none_or(|first| first.seq != seq) {
-            self.first_sends.insert(key, start_ms, FirstSend { id, seq, logged_at: 0 });
+        if self
+            .first_sends
+            .get(&key)
+            .is_none_or(|first| first.seq != seq)
+        {
+            self.first_sends.insert(
+                key,
+                start_ms,
+                FirstSend {
+                    id,
+                    seq,
+                    logged_at: 0,
+                },
+            );
         }
     }
 
@@ -252,12 +275,21 @@ impl State {
             .map(|(seq, message)| (*seq, message.sent_ms))
             .collect();
         for (seq, sent_ms) in delayed {
-            self.set_visibility(seq, Visibility::Delayed { until_ms: sent_ms.saturating_add(delay_ms) });
+            self.set_visibility(
+                seq,
+                Visibility::Delayed {
+                    until_ms: sent_ms.saturating_add(delay_ms),
+                },
+            );
         }
     }
 
     fn group_of(&self, message: &Message) -> Arc<str> {
-        message.content.group.clone().unwrap_or_else(|| Arc::clone(&self.no_group))
+        message
+            .content
+            .group
+            .clone()
+            .unwrap_or_else(|| Arc::clone(&self.no_group))
     }
 
     fn count(&mut self, seq: u64, visibility: Visibility, add: bool) {

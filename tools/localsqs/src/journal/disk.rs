@@ -44,11 +44,18 @@ pub(super) struct LogFile {
 
 impl LogFile {
     /// Opens file `number` to append behind its first `good_bytes`; creates it when they are 0.
-    pub(super) fn open(directory: &Path, number: u64, good_bytes: u64, lock: File) -> io::Result<Self> {
+    pub(super) fn open(
+        directory: &Path,
+        number: u64,
+        good_bytes: u64,
+        lock: File,
+    ) -> io::Result<Self> {
         let (file, synced_bytes) = match good_bytes {
             0 => create(directory, number)?,
             _ => {
-                let mut file = OpenOptions::new().write(true).open(log_path(directory, number))?;
+                let mut file = OpenOptions::new()
+                    .write(true)
+                    .open(log_path(directory, number))?;
                 file.set_len(good_bytes)?;
                 file.seek(SeekFrom::Start(good_bytes))?;
                 file.sync_all()?;
@@ -56,7 +63,14 @@ impl LogFile {
             }
         };
         let directory = directory.to_owned();
-        Ok(Self { directory, number, file, synced_bytes, length_bytes: synced_bytes, _lock: lock })
+        Ok(Self {
+            directory,
+            number,
+            file,
+            synced_bytes,
+            length_bytes: synced_bytes,
+            _lock: lock,
+        })
     }
 }
 
@@ -66,7 +80,10 @@ impl LogFile {
     fn reserve(&mut self, bytes: u64) {
         let needed = self.synced_bytes + bytes;
         while self.length_bytes < needed {
-            let written = self.file.seek(SeekFrom::Start(self.length_bytes)).and_then(|_| self.file.write_all(&AHEAD));
+            let written = self
+                .file
+                .seek(SeekFrom::Start(self.length_bytes))
+                .and_then(|_| self.file.write_all(&AHEAD));
             if written.is_err() {
                 return;
             }
@@ -122,7 +139,11 @@ impl Disk for LogFile {
 }
 
 fn create(directory: &Path, number: u64) -> io::Result<(File, u64)> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(log_path(directory, number))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(log_path(directory, number))?;
     file.write_all(&MAGIC)?;
     file.sync_all()?;
     sync_directory(directory)?;

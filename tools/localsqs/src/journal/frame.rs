@@ -46,7 +46,9 @@ pub(super) fn mark(synced_bytes: u64) -> Vec<u8> {
 
 fn seal(buffer: &mut [u8], start: usize) {
     let content = &buffer[start + HEAD_BYTES..];
-    let length = u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let length = u32::try_from(content.len())
+        .unwrap_or(u32::MAX)
+        .to_le_bytes();
     let checksum = crc32fast::hash(content).to_le_bytes();
     buffer[start..start + 4].copy_from_slice(&length);
     buffer[start + 4..start + HEAD_BYTES].copy_from_slice(&checksum);
@@ -69,7 +71,9 @@ pub(super) fn read(mut file: impl BufRead, mut each: impl FnMut(Record)) -> io::
     match file.read_exact(&mut magic) {
         Ok(()) if magic == MAGIC => {}
         Ok(()) => return Ok(End::Damaged { at: 0 }),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(End::Torn { good_bytes: 0 }),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Ok(End::Torn { good_bytes: 0 });
+        }
         Err(error) => return Err(error),
     }
     let mut at = MAGIC.len() as u64;
@@ -105,7 +109,11 @@ pub(super) fn read(mut file: impl BufRead, mut each: impl FnMut(Record)) -> io::
         if rest.iter().all(|byte| *byte == 0) {
             return Ok(End::Clean { bytes: at });
         }
-        return Ok(if vouched_for(&rest, at) { End::Damaged { at } } else { End::Torn { good_bytes: at } });
+        return Ok(if vouched_for(&rest, at) {
+            End::Damaged { at }
+        } else {
+            End::Torn { good_bytes: at }
+        });
     }
 }
 
@@ -117,7 +125,9 @@ fn vouched_for(rest: &[u8], at: u64) -> bool {
         let content = &frame[HEAD_BYTES..];
         content.starts_with(&MARK)
             && crc32fast::hash(content) == word(&frame[4..HEAD_BYTES])
-            && content[MARK.len()..].try_into().is_ok_and(|synced| u64::from_le_bytes(synced) > at)
+            && content[MARK.len()..]
+                .try_into()
+                .is_ok_and(|synced| u64::from_le_bytes(synced) > at)
     })
 }
 
@@ -156,7 +166,15 @@ mod tests {
     #[test]
     fn a_whole_file_gives_all_its_records() {
         let (file, _) = file();
-        assert_eq!(read_all(&file), (vec![1, 2, 3], End::Clean { bytes: file.len() as u64 }));
+        assert_eq!(
+            read_all(&file),
+            (
+                vec![1, 2, 3],
+                End::Clean {
+                    bytes: file.len() as u64
+                }
+            )
+        );
     }
 
     #[test]
@@ -166,11 +184,17 @@ mod tests {
             let (seen, end) = read_all(&file[..length]);
             assert_eq!(seen, [1, 2], "cut at {length}");
             let mark_bytes = mark(0).len();
-            let good = if length < starts[2] + mark_bytes { starts[2] } else { starts[2] + mark_bytes };
+            let good = if length < starts[2] + mark_bytes {
+                starts[2]
+            } else {
+                starts[2] + mark_bytes
+            };
             let expected = if length == good {
                 End::Clean { bytes: good as u64 }
             } else {
-                End::Torn { good_bytes: good as u64 }
+                End::Torn {
+                    good_bytes: good as u64,
+                }
             };
             assert_eq!(end, expected, "cut at {length}");
         }

@@ -99,8 +99,13 @@ impl Journal {
             progress: watch::Sender::new(Progress::default()),
         });
         let writer = Writer::new(Arc::clone(&shared), disk, source, bytes_before_compaction);
-        let thread = std::thread::Builder::new().name("localsqs-log".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new()
+            .name("localsqs-log".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(Self {
+            shared,
+            writer: Mutex::new(Some(thread)),
+        })
     }
 
     /// Appends a record; returns the place behind it. It is not on disk yet.
@@ -153,7 +158,9 @@ impl Journal {
     /// Writes what is pending, ends the writer, and frees the directory.
     pub(crate) async fn close(&self) {
         self.shared.close();
-        let Some(thread) = self.writer.lock().take() else { return };
+        let Some(thread) = self.writer.lock().take() else {
+            return;
+        };
         // The thread is busy with one last write at most; a panic in it has been reported.
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
@@ -244,8 +251,18 @@ mod tests {
         let lock = std::fs::File::create(directory.path().join("lock")).unwrap();
         let full = Arc::new(AtomicBool::new(false));
         let inner = LogFile::open(directory.path(), 1, 0, lock).unwrap();
-        let disk = Fillable { inner, full: Arc::clone(&full) };
-        let journal = Journal::start(Box::new(disk), Source { registry: Weak::new() }, u64::MAX).unwrap();
+        let disk = Fillable {
+            inner,
+            full: Arc::clone(&full),
+        };
+        let journal = Journal::start(
+            Box::new(disk),
+            Source {
+                registry: Weak::new(),
+            },
+            u64::MAX,
+        )
+        .unwrap();
 
         let before = journal.append(&purged(1));
         journal.durable(before).await.unwrap();
@@ -253,11 +270,17 @@ mod tests {
         let during = journal.append(&purged(2));
         assert!(journal.durable(during).await.is_err());
         assert!(journal.writable().is_err());
-        assert!(journal.durable(before).await.is_ok(), "what was on disk stays so");
+        assert!(
+            journal.durable(before).await.is_ok(),
+            "what was on disk stays so"
+        );
 
         full.store(false, Ordering::SeqCst);
         let mut progress = journal.shared.progress.subscribe();
-        progress.wait_for(|progress| progress.fault.is_none()).await.unwrap();
+        progress
+            .wait_for(|progress| progress.fault.is_none())
+            .await
+            .unwrap();
         journal.durable(during).await.unwrap();
         let after = journal.append(&purged(3));
         journal.durable(after).await.unwrap();
@@ -270,7 +293,12 @@ mod tests {
                 seen.push(below);
             }
         });
-        assert_eq!(end.unwrap(), frame::End::Clean { bytes: file.len() as u64 });
+        assert_eq!(
+            end.unwrap(),
+            frame::End::Clean {
+                bytes: file.len() as u64
+            }
+        );
         assert_eq!(seen, [1, 2, 3]);
     }
 
@@ -279,8 +307,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let lock = std::fs::File::create(directory.path().join("lock")).unwrap();
         let inner = LogFile::open(directory.path(), 1, 0, lock).unwrap();
-        let disk = Fillable { inner, full: Arc::new(AtomicBool::new(true)) };
-        let journal = Journal::start(Box::new(disk), Source { registry: Weak::new() }, u64::MAX).unwrap();
+        let disk = Fillable {
+            inner,
+            full: Arc::new(AtomicBool::new(true)),
+        };
+        let journal = Journal::start(
+            Box::new(disk),
+            Source {
+                registry: Weak::new(),
+            },
+            u64::MAX,
+        )
+        .unwrap();
         let place = journal.append(&purged(1));
         assert!(journal.durable(place).await.is_err());
         journal.close().await;

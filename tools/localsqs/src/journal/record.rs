@@ -14,20 +14,60 @@ use crate::engine::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Record {
     /// A queue as it is from now on: new, or with other attributes or tags.
-    Queue { queue: u64, name: String, attributes: AttributeMap, tags: AttributeMap, created_ms: u64, modified_ms: u64 },
-    QueueDeleted { queue: u64 },
+    Queue {
+        queue: u64,
+        name: String,
+        attributes: AttributeMap,
+        tags: AttributeMap,
+        created_ms: u64,
+        modified_ms: u64,
+    },
+    QueueDeleted {
+        queue: u64,
+    },
     /// A message came in; `first_send` is the key under which repeats of it are recognised.
-    Put { queue: u64, seq: u64, message: Message, first_send: Option<String> },
-    Removed { queue: u64, seqs: Vec<u64> },
-    Received { queue: u64, messages: Vec<Received> },
-    VisibilityChanged { queue: u64, seq: u64, visibility: Visibility },
+    Put {
+        queue: u64,
+        seq: u64,
+        message: Message,
+        first_send: Option<String>,
+    },
+    Removed {
+        queue: u64,
+        seqs: Vec<u64>,
+    },
+    Received {
+        queue: u64,
+        messages: Vec<Received>,
+    },
+    VisibilityChanged {
+        queue: u64,
+        seq: u64,
+        visibility: Visibility,
+    },
     /// A message went from one queue to another: as a dead letter, or back.
-    Moved { from: u64, from_seq: u64, to: u64, to_seq: u64, message: Message },
-    Purged { queue: u64, below: u64 },
+    Moved {
+        from: u64,
+        from_seq: u64,
+        to: u64,
+        to_seq: u64,
+        message: Message,
+    },
+    Purged {
+        queue: u64,
+        below: u64,
+    },
     /// Only in snapshots: a repeat of this send is still to be recognised.
-    FirstSend { queue: u64, key: String, start_ms: u64, first: FirstSend },
+    FirstSend {
+        queue: u64,
+        key: String,
+        start_ms: u64,
+        first: FirstSend,
+    },
     /// Last in a snapshot. Numbers below `next_seq` are taken.
-    Complete { next_seq: u64 },
+    Complete {
+        next_seq: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -36,12 +36,19 @@ pub(crate) struct Opened {
 
 /// Takes a directory into use.
 pub(crate) fn open(directory: &Path) -> Result<Opened, StartError> {
-    let fault = |source| StartError::Directory { directory: directory.to_owned(), source };
+    let fault = |source| StartError::Directory {
+        directory: directory.to_owned(),
+        source,
+    };
     fs::create_dir_all(directory).map_err(fault)?;
     let lock = File::create(directory.join("lock")).map_err(fault)?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(StartError::InUse { directory: directory.to_owned() }),
+        Err(TryLockError::WouldBlock) => {
+            return Err(StartError::InUse {
+                directory: directory.to_owned(),
+            });
+        }
         Err(TryLockError::Error(error)) => return Err(fault(error)),
     }
     let mut snapshot = 0;
@@ -49,9 +56,15 @@ pub(crate) fn open(directory: &Path) -> Result<Opened, StartError> {
     for entry in fs::read_dir(directory).map_err(fault)? {
         let name = entry.map_err(fault)?.file_name();
         let Some(name) = name.to_str() else { continue };
-        if let Some(number) = name.strip_prefix("snapshot-").and_then(|number| number.parse().ok()) {
+        if let Some(number) = name
+            .strip_prefix("snapshot-")
+            .and_then(|number| number.parse().ok())
+        {
             snapshot = u64::max(snapshot, number);
-        } else if let Some(number) = name.strip_prefix("log-").and_then(|number| number.parse::<u64>().ok()) {
+        } else if let Some(number) = name
+            .strip_prefix("log-")
+            .and_then(|number| number.parse::<u64>().ok())
+        {
             logs.push(number);
         } else if name.starts_with("snapshot-") {
             // An unfinished one, from a crash.
@@ -61,7 +74,12 @@ pub(crate) fn open(directory: &Path) -> Result<Opened, StartError> {
     remove_older_than(directory, snapshot).map_err(fault)?;
     logs.retain(|number| *number >= snapshot);
     logs.sort_unstable();
-    Ok(Opened { directory: directory.to_owned(), lock, snapshot, logs })
+    Ok(Opened {
+        directory: directory.to_owned(),
+        lock,
+        snapshot,
+        logs,
+    })
 }
 
 /// Removes what snapshot `number` replaces.
@@ -69,8 +87,13 @@ pub(super) fn remove_older_than(directory: &Path, number: u64) -> io::Result<()>
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        let numbered = name.to_str().and_then(|name| name.strip_prefix("log-").or(name.strip_prefix("snapshot-")));
-        if numbered.and_then(|text| text.parse::<u64>().ok()).is_some_and(|found| found < number) {
+        let numbered = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("log-").or(name.strip_prefix("snapshot-")));
+        if numbered
+            .and_then(|text| text.parse::<u64>().ok())
+            .is_some_and(|found| found < number)
+        {
             fs::remove_file(entry.path())?;
         }
     }
@@ -80,7 +103,11 @@ pub(super) fn remove_older_than(directory: &Path, number: u64) -> io::Result<()>
 impl Opened {
     /// Puts everything that the files hold into `engine`, which is empty, and gives the log to go on with.
     pub(crate) fn replay(&self, engine: &Engine) -> Result<(u64, u64), StartError> {
-        let mut replay = Replay { engine, queues: HashMap::new(), complete: false };
+        let mut replay = Replay {
+            engine,
+            queues: HashMap::new(),
+            complete: false,
+        };
         if self.snapshot > 0 {
             let path = snapshot_path(&self.directory, self.snapshot);
             let end = replay.file(&path)?;
@@ -90,13 +117,19 @@ impl Opened {
         }
         let first = self.snapshot.max(1);
         if self.snapshot > 0 && self.logs.is_empty() {
-            return Err(damaged(log_path(&self.directory, first), "the log that goes with the snapshot is missing"));
+            return Err(damaged(
+                log_path(&self.directory, first),
+                "the log that goes with the snapshot is missing",
+            ));
         }
         let mut last = (first, 0);
         for (expected, number) in (first..).zip(&self.logs) {
             let path = log_path(&self.directory, *number);
             if *number != expected {
-                return Err(damaged(path, &format!("log file number {expected} is missing before it")));
+                return Err(damaged(
+                    path,
+                    &format!("log file number {expected} is missing before it"),
+                ));
             }
             let good_bytes = match replay.file(&path)? {
                 End::Clean { bytes } => bytes,
@@ -124,12 +157,18 @@ impl Opened {
             let file = LogFile::open(&self.directory, number, good_bytes, self.lock)?;
             Journal::start(Box::new(file), source, bytes_before_compaction)
         };
-        start().map_err(|source| StartError::Directory { directory: self.directory.clone(), source })
+        start().map_err(|source| StartError::Directory {
+            directory: self.directory.clone(),
+            source,
+        })
     }
 }
 
 fn damaged(file: PathBuf, reason: &str) -> StartError {
-    StartError::Damaged { file, reason: reason.to_owned() }
+    StartError::Damaged {
+        file,
+        reason: reason.to_owned(),
+    }
 }
 
 struct Replay<'a> {
@@ -140,7 +179,10 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn file(&mut self, path: &Path) -> Result<End, StartError> {
-        let fault = |source| StartError::Directory { directory: path.to_owned(), source };
+        let fault = |source| StartError::Directory {
+            directory: path.to_owned(),
+            source,
+        };
         let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(fault)?);
         let mut refused = None;
         let end = frame::read(file, |record| {
@@ -158,7 +200,14 @@ impl Replay<'_> {
     /// Applies a record. Queues it knows nothing of were deleted later: the snapshot no longer has them.
     fn apply(&mut self, record: Record) -> Result<(), String> {
         match record {
-            Record::Queue { queue, name, attributes, tags, created_ms, modified_ms } => {
+            Record::Queue {
+                queue,
+                name,
+                attributes,
+                tags,
+                created_ms,
+                modified_ms,
+            } => {
                 self.queue(queue, &name, &attributes, tags, created_ms, modified_ms)?;
             }
             Record::QueueDeleted { queue } => {
@@ -166,7 +215,12 @@ impl Replay<'_> {
                     self.engine.forget_queue(&queue);
                 }
             }
-            Record::Put { queue, seq, message, first_send } => {
+            Record::Put {
+                queue,
+                seq,
+                message,
+                first_send,
+            } => {
                 self.taken(seq);
                 self.on(queue, |state| {
                     if let Some(key) = first_send
@@ -187,10 +241,20 @@ impl Replay<'_> {
                     receive(state, received);
                 }
             }),
-            Record::VisibilityChanged { queue, seq, visibility } => {
+            Record::VisibilityChanged {
+                queue,
+                seq,
+                visibility,
+            } => {
                 self.on(queue, |state| state.set_visibility(seq, visibility));
             }
-            Record::Moved { from, from_seq, to, to_seq, message } => {
+            Record::Moved {
+                from,
+                from_seq,
+                to,
+                to_seq,
+                message,
+            } => {
                 self.taken(to_seq);
                 self.on(from, |state| {
                     state.remove(from_seq);
@@ -198,8 +262,15 @@ impl Replay<'_> {
                 self.on(to, |state| state.put(to_seq, message));
             }
             Record::Purged { queue, below } => self.on(queue, |state| state.purge(below)),
-            Record::FirstSend { queue, key, start_ms, first } => {
-                self.on(queue, |state| state.remember_send(key, start_ms, first.id, first.seq));
+            Record::FirstSend {
+                queue,
+                key,
+                start_ms,
+                first,
+            } => {
+                self.on(queue, |state| {
+                    state.remember_send(key, start_ms, first.id, first.seq);
+                });
             }
             Record::Complete { next_seq } => {
                 self.taken(next_seq);
@@ -219,7 +290,9 @@ impl Replay<'_> {
         modified_ms: u64,
     ) -> Result<(), String> {
         let mut settings = Settings::new(name.ends_with(".fifo"));
-        settings.apply(attributes).map_err(|error| format!("queue {name}: {}", error.message()))?;
+        settings
+            .apply(attributes)
+            .map_err(|error| format!("queue {name}: {}", error.message()))?;
         match self.queues.entry(uid) {
             Entry::Occupied(known) => known.get().restore(|state| {
                 state.configure(settings, modified_ms);
@@ -241,13 +314,25 @@ impl Replay<'_> {
     }
 
     fn taken(&self, seq: u64) {
-        self.engine.core.next_seq.fetch_max(seq + 1, Ordering::Relaxed);
+        self.engine
+            .core
+            .next_seq
+            .fetch_max(seq + 1, Ordering::Relaxed);
     }
 }
 
 fn receive(state: &mut State, received: Received) {
-    let Received { seq, receipt, receive_count, first_received_ms, received_ms, visibility } = received;
-    let Some(message) = state.message_mut(seq) else { return };
+    let Received {
+        seq,
+        receipt,
+        receive_count,
+        first_received_ms,
+        received_ms,
+        visibility,
+    } = received;
+    let Some(message) = state.message_mut(seq) else {
+        return;
+    };
     message.receipt = receipt;
     message.receive_count = receive_count;
     message.first_received_ms = first_received_ms;

@@ -59,9 +59,15 @@ pub(super) fn take(task: &Snapshot) -> Option<u64> {
 }
 
 fn write(task: &Snapshot, unfinished: &Path) -> io::Result<Option<u64>> {
-    let mut out = Out { file: BufWriter::new(File::create(unfinished)?), buffer: Vec::new(), bytes: 0 };
+    let mut out = Out {
+        file: BufWriter::new(File::create(unfinished)?),
+        buffer: Vec::new(),
+        bytes: 0,
+    };
     out.raw(&MAGIC)?;
-    let Some(registry) = task.registry.upgrade() else { return Ok(None) };
+    let Some(registry) = task.registry.upgrade() else {
+        return Ok(None);
+    };
     let mut next_seq = 0;
     for queue in registry.all() {
         if task.shared.pending.lock().closing {
@@ -106,28 +112,46 @@ impl From<io::Error> for Stop {
 }
 
 fn write_queue(queue: &Queue, out: &mut Out) -> Result<(), Stop> {
-    let (record, purged_below) = queue.with(|state, _| (queue.as_record(state), state.purged_below))?;
+    let (record, purged_below) =
+        queue.with(|state, _| (queue.as_record(state), state.purged_below))?;
     out.record(&record)?;
-    out.record(&Record::Purged { queue: queue.uid, below: purged_below })?;
+    out.record(&Record::Purged {
+        queue: queue.uid,
+        below: purged_below,
+    })?;
     let mut from = 0;
     loop {
         let chunk = queue.with(|state, _| {
             let messages = state.messages_from(from).take(CHUNK_MAX);
-            messages.map(|(seq, message)| (seq, message.clone())).collect::<Vec<_>>()
+            messages
+                .map(|(seq, message)| (seq, message.clone()))
+                .collect::<Vec<_>>()
         })?;
         let Some((last, _)) = chunk.last() else { break };
         from = last + 1;
         for (seq, message) in chunk {
-            out.record(&Record::Put { queue: queue.uid, seq, message, first_send: None })?;
+            out.record(&Record::Put {
+                queue: queue.uid,
+                seq,
+                message,
+                first_send: None,
+            })?;
         }
     }
     let mut from_ms = 0;
     loop {
         let chunk = queue.with(|state, _| state.first_sends.chunk(from_ms, CHUNK_MAX))?;
-        let Some((_, last_ms, _)) = chunk.last() else { break };
+        let Some((_, last_ms, _)) = chunk.last() else {
+            break;
+        };
         from_ms = last_ms + 1;
         for (key, start_ms, first) in chunk {
-            out.record(&Record::FirstSend { queue: queue.uid, key, start_ms, first })?;
+            out.record(&Record::FirstSend {
+                queue: queue.uid,
+                key,
+                start_ms,
+                first,
+            })?;
         }
     }
     Ok(())
@@ -148,7 +172,9 @@ fn wait_for_log(shared: &Shared) -> bool {
         pending.wanted = true;
         shared.work.notify_one();
         // The progress is not under this lock: look again at times.
-        shared.written.wait_for(&mut pending, Duration::from_millis(LOOK_AGAIN_MS));
+        shared
+            .written
+            .wait_for(&mut pending, Duration::from_millis(LOOK_AGAIN_MS));
     }
 }
 

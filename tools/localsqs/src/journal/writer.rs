@@ -37,7 +37,15 @@ impl Writer {
         source: Source,
         bytes_before_compaction: u64,
     ) -> Self {
-        Self { shared, disk, source, bytes_before_compaction, snapshot_bytes: 0, earlier_bytes: 0, snapshot: None }
+        Self {
+            shared,
+            disk,
+            source,
+            bytes_before_compaction,
+            snapshot_bytes: 0,
+            earlier_bytes: 0,
+            snapshot: None,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -68,7 +76,12 @@ impl Writer {
         }
         let lazy_until = Instant::now() + Duration::from_millis(LAZY_MS_MAX);
         while !pending.wanted && !pending.closing {
-            if self.shared.work.wait_until(&mut pending, lazy_until).timed_out() {
+            if self
+                .shared
+                .work
+                .wait_until(&mut pending, lazy_until)
+                .timed_out()
+            {
                 break;
             }
         }
@@ -82,14 +95,22 @@ impl Writer {
         let mut failed = false;
         loop {
             let mark = frame::mark(self.disk.synced_bytes());
-            let rolled_back = if failed { self.disk.roll_back() } else { Ok(()) };
-            let Err(error) = rolled_back.and_then(|()| self.disk.append(&[&mark, batch])) else { break };
+            let rolled_back = if failed {
+                self.disk.roll_back()
+            } else {
+                Ok(())
+            };
+            let Err(error) = rolled_back.and_then(|()| self.disk.append(&[&mark, batch])) else {
+                break;
+            };
             if !failed {
                 tracing::error!(%error, "the log cannot be written; changes are refused until it can");
             }
             failed = true;
             let fault = LogFault(error.to_string().into());
-            self.shared.progress.send_modify(|progress| progress.fault = Some(fault));
+            self.shared
+                .progress
+                .send_modify(|progress| progress.fault = Some(fault));
             if !self.pause() {
                 return false;
             }
@@ -97,7 +118,12 @@ impl Writer {
         if failed {
             tracing::info!("the log can be written again");
         }
-        self.shared.progress.send_modify(|progress| *progress = Progress { durable: place, fault: None });
+        self.shared.progress.send_modify(|progress| {
+            *progress = Progress {
+                durable: place,
+                fault: None,
+            }
+        });
         self.shared.written.notify_all();
         true
     }
@@ -123,7 +149,9 @@ impl Writer {
             self.earlier_bytes = 0;
         }
         let log_bytes = self.earlier_bytes + self.disk.synced_bytes();
-        if self.snapshot.is_some() || log_bytes < self.bytes_before_compaction.max(2 * self.snapshot_bytes) {
+        if self.snapshot.is_some()
+            || log_bytes < self.bytes_before_compaction.max(2 * self.snapshot_bytes)
+        {
             return;
         }
         let file_bytes = self.disk.synced_bytes();

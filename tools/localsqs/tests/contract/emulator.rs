@@ -21,7 +21,10 @@ impl Ministack {
     /// Installs it when it is not there yet, and starts it on a free port. The error says what is in the way.
     pub(crate) fn start() -> Result<Self, String> {
         let environment = install()?;
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
         let child = Command::new(environment.join("bin/ministack"))
             .env("GATEWAY_PORT", port.to_string())
             .env("BIND_HOST", "127.0.0.1")
@@ -30,11 +33,16 @@ impl Ministack {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("ministack does not start: {error}"))?;
-        let ministack = Self { child, url: format!("http://127.0.0.1:{port}") };
+        let ministack = Self {
+            child,
+            url: format!("http://127.0.0.1:{port}"),
+        };
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if Instant::now() > deadline {
-                return Err(format!("ministack does not answer after {START_SECONDS_MAX} s"));
+                return Err(format!(
+                    "ministack does not answer after {START_SECONDS_MAX} s"
+                ));
             }
             std::thread::yield_now();
         }
@@ -60,18 +68,31 @@ fn install() -> Result<PathBuf, String> {
     turn.lock().unwrap();
     let done = environment.join(format!("installed-{VERSION}"));
     if !done.exists() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment))?;
         let mut pip = Command::new(environment.join("bin/python"));
-        run(pip.args(["-m", "pip", "install", "--quiet", &format!("ministack=={VERSION}")]))?;
+        run(pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            &format!("ministack=={VERSION}"),
+        ]))?;
         fs::write(done, "").unwrap();
     }
     Ok(environment)
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)))
+    Err(format!(
+        "{command:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    ))
 }

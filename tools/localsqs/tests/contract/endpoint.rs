@@ -28,13 +28,22 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn new(client: Client, clock: Option<Clock>) -> Self {
-        Self { client, clock, created: Arc::default() }
+        Self {
+            client,
+            clock,
+            created: Arc::default(),
+        }
     }
 
     /// A name that no other case uses.
     pub(crate) fn name(&self, stem: &str) -> String {
-        let (stem, suffix) = stem.strip_suffix(".fifo").map_or((stem, ""), |stem| (stem, ".fifo"));
-        format!("{stem}-{}{suffix}", &Uuid::new_v4().simple().to_string()[..12])
+        let (stem, suffix) = stem
+            .strip_suffix(".fifo")
+            .map_or((stem, ""), |stem| (stem, ".fifo"));
+        format!(
+            "{stem}-{}{suffix}",
+            &Uuid::new_v4().simple().to_string()[..12]
+        )
     }
 
     /// A new queue under a name of its own; FIFO if `stem` ends so.
@@ -49,14 +58,31 @@ impl Endpoint {
         }
         let url = request.send().await.unwrap().queue_url.unwrap();
         self.created.lock().unwrap().push(url.clone());
-        Queue { client: self.client.clone(), waits: self.clock.is_none(), name, url }
+        Queue {
+            client: self.client.clone(),
+            waits: self.clock.is_none(),
+            name,
+            url,
+        }
     }
 
     /// A queue whose dead letters go to another; that one comes second.
-    pub(crate) async fn queue_with_dead_letters(&self, stem: &str, receives_max: u32) -> (Queue, Queue) {
+    pub(crate) async fn queue_with_dead_letters(
+        &self,
+        stem: &str,
+        receives_max: u32,
+    ) -> (Queue, Queue) {
         let dead = self.queue(&format!("dead-{stem}"), &[]).await;
         let policy = redrive_policy(&dead.arn().await, receives_max);
-        let queue = self.queue(stem, &[(Attribute::RedrivePolicy, &policy), (Attribute::VisibilityTimeout, "30")]).await;
+        let queue = self
+            .queue(
+                stem,
+                &[
+                    (Attribute::RedrivePolicy, &policy),
+                    (Attribute::VisibilityTimeout, "30"),
+                ],
+            )
+            .await;
         (queue, dead)
     }
 
@@ -65,7 +91,9 @@ impl Endpoint {
         match &self.clock {
             Some(clock) => clock.advance(Duration::from_secs(seconds)),
             // The passing of time is what the case is about; half a second for services that tick.
-            None => tokio::time::sleep(Duration::from_secs(seconds) + Duration::from_millis(500)).await,
+            None => {
+                tokio::time::sleep(Duration::from_secs(seconds) + Duration::from_millis(500)).await
+            }
         }
     }
 
@@ -104,7 +132,11 @@ impl Queue {
     }
 
     pub(crate) async fn attribute(&self, name: Attribute) -> Option<String> {
-        let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
+        let request = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(name.clone());
         request.send().await.unwrap().attributes?.remove(&name)
     }
 
@@ -116,12 +148,21 @@ impl Queue {
             if present.as_deref() == Some(value) {
                 return;
             }
-            assert!(self.waits && Instant::now() < deadline, "{name:?} is {present:?}, not {value}");
+            assert!(
+                self.waits && Instant::now() < deadline,
+                "{name:?} is {present:?}, not {value}"
+            );
         }
     }
 
     pub(crate) async fn send(&self, body: &str) -> SendMessageOutput {
-        self.client.send_message().queue_url(&self.url).message_body(body).send().await.unwrap()
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// Sends to a FIFO queue, with the body as deduplication id.
@@ -130,8 +171,17 @@ impl Queue {
     }
 
     pub(crate) async fn send_as(&self, group: &str, id: &str, body: &str) -> SendMessageOutput {
-        let request = self.client.send_message().queue_url(&self.url).message_body(body);
-        request.message_group_id(group).message_deduplication_id(id).send().await.unwrap()
+        let request = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body);
+        request
+            .message_group_id(group)
+            .message_deduplication_id(id)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// Up to `max` messages, with all that belongs to them; waits for the first if the service needs a moment.
@@ -140,7 +190,11 @@ impl Queue {
     }
 
     /// The same, hidden for so many seconds.
-    pub(crate) async fn receive_for(&self, max: i32, visibility_seconds: Option<i32>) -> Vec<Message> {
+    pub(crate) async fn receive_for(
+        &self,
+        max: i32,
+        visibility_seconds: Option<i32>,
+    ) -> Vec<Message> {
         let deadline = Instant::now() + EVENTUALLY;
         loop {
             let messages = self.try_receive(max, visibility_seconds).await;
@@ -155,7 +209,11 @@ impl Queue {
         let mut messages = Vec::new();
         while messages.len() < count {
             let more = self.receive(10).await;
-            assert!(!more.is_empty(), "{} of {count} messages came", messages.len());
+            assert!(
+                !more.is_empty(),
+                "{} of {count} messages came",
+                messages.len()
+            );
             messages.extend(more);
         }
         messages
@@ -187,25 +245,44 @@ impl Queue {
 
     pub(crate) async fn delete(&self, message: &Message) {
         let handle = message.receipt_handle().unwrap();
-        self.client.delete_message().queue_url(&self.url).receipt_handle(handle).send().await.unwrap();
+        self.client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(handle)
+            .send()
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn change_visibility(&self, message: &Message, seconds: i32) {
         let handle = message.receipt_handle().unwrap();
         let request = self.client.change_message_visibility().queue_url(&self.url);
-        request.receipt_handle(handle).visibility_timeout(seconds).send().await.unwrap();
+        request
+            .receipt_handle(handle)
+            .visibility_timeout(seconds)
+            .send()
+            .await
+            .unwrap();
     }
 
     /// The error's code of a visibility change that fails.
     pub(crate) async fn visibility_fault(&self, message: &Message, seconds: i32) -> String {
         let handle = message.receipt_handle().unwrap();
         let request = self.client.change_message_visibility().queue_url(&self.url);
-        code(request.receipt_handle(handle).visibility_timeout(seconds).send().await)
+        code(
+            request
+                .receipt_handle(handle)
+                .visibility_timeout(seconds)
+                .send()
+                .await,
+        )
     }
 }
 
 /// The code of the error that a call must end with.
-pub(crate) fn code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(result: Result<T, SdkError<E>>) -> String {
+pub(crate) fn code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
+    result: Result<T, SdkError<E>>,
+) -> String {
     let error = result.expect_err("the call must be refused");
     match error.code() {
         Some(code) => code.to_owned(),
@@ -214,7 +291,10 @@ pub(crate) fn code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug
 }
 
 pub(crate) fn bodies(messages: &[Message]) -> Vec<&str> {
-    messages.iter().map(|message| message.body().unwrap()).collect()
+    messages
+        .iter()
+        .map(|message| message.body().unwrap())
+        .collect()
 }
 
 pub(crate) fn system(message: &Message, name: &System) -> Option<String> {

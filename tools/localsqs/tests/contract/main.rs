@@ -6,8 +6,15 @@
 //! - `LOCALSQS_CONTRACT_ENDPOINT=http://…` runs them against that endpoint (LocalStack, say), `=aws` against AWS itself with
 //!   the credentials and region of the environment; the queues it creates are removed again.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
-#![expect(clippy::print_stdout, reason = "how much of the contract others keep is worth a line")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
+#![expect(
+    clippy::print_stdout,
+    reason = "how much of the contract others keep is worth a line"
+)]
 
 mod cases;
 mod emulator;
@@ -24,7 +31,6 @@ use exceptions::{EXCEPTIONS, Exception};
 use futures_util::{StreamExt as _, stream};
 use localsqs::{Clock, Config, Server};
 use time::{OffsetDateTime, macros::datetime};
-
 
 /// Longest time for one case against a service that needs real time.
 const CASE_SECONDS_MAX: u64 = 120;
@@ -154,7 +160,12 @@ contract! {
 
 async fn against_localsqs<F: Future<Output = ()>>(case: impl FnOnce(Endpoint) -> F) {
     let clock = Clock::manual(START);
-    let server = Server::start(Config { clock: clock.clone(), ..Config::default() }).await.unwrap();
+    let server = Server::start(Config {
+        clock: clock.clone(),
+        ..Config::default()
+    })
+    .await
+    .unwrap();
     case(Endpoint::new(support::client(&server.url()), Some(clock))).await;
     server.stop().await;
 }
@@ -162,7 +173,11 @@ async fn against_localsqs<F: Future<Output = ()>>(case: impl FnOnce(Endpoint) ->
 /// Runs every case and gives the faults by name.
 async fn run_all(client: &Client) -> BTreeMap<&'static str, String> {
     let runs = cases().into_iter().map(|case| run_one(client, case));
-    stream::iter(runs).buffer_unordered(CASES_AT_ONCE).filter_map(async |fault| fault).collect().await
+    stream::iter(runs)
+        .buffer_unordered(CASES_AT_ONCE)
+        .filter_map(async |fault| fault)
+        .collect()
+        .await
 }
 
 async fn run_one(client: &Client, case: Case) -> Option<(&'static str, String)> {
@@ -183,29 +198,49 @@ async fn run_one(client: &Client, case: Case) -> Option<(&'static str, String)> 
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
 }
 
 /// Runs all cases and compares the faults with the exceptions that are known of a service.
 async fn judge(service: &str, client: Client) {
-    let known = EXCEPTIONS.iter().filter(|exception| exception.service == service);
+    let known = EXCEPTIONS
+        .iter()
+        .filter(|exception| exception.service == service);
     let known: BTreeMap<_, _> = known.map(|exception| (exception.case, exception)).collect();
     let all = cases();
     for case in known.keys() {
-        assert!(all.iter().any(|present| present.name == *case), "exception for a case that is not there: {case}");
+        assert!(
+            all.iter().any(|present| present.name == *case),
+            "exception for a case that is not there: {case}"
+        );
     }
     let faults = run_all(&client).await;
-    println!("{service}: {} of {} cases right, {} known exceptions", all.len() - faults.len(), all.len(), known.len());
+    println!(
+        "{service}: {} of {} cases right, {} known exceptions",
+        all.len() - faults.len(),
+        all.len(),
+        known.len()
+    );
     let mut surprises = BTreeMap::new();
     // A service in real time, on a busy machine, may have been late for a case: once more, alone.
-    for case in all.into_iter().filter(|case| faults.contains_key(case.name) && !known.contains_key(case.name)) {
+    for case in all
+        .into_iter()
+        .filter(|case| faults.contains_key(case.name) && !known.contains_key(case.name))
+    {
         surprises.extend(run_one(&client, case).await);
     }
-    assert!(surprises.is_empty(), "{service} differs where it did not: {surprises:#?}");
+    assert!(
+        surprises.is_empty(),
+        "{service} differs where it did not: {surprises:#?}"
+    );
     for (case, Exception { instead, page, .. }) in known {
         // AWS differs from itself: an exception there is a permission.
         let healed = service != "aws" && !faults.contains_key(case);
-        assert!(!healed, "{service} is right by now in {case} ({instead}; {page}): remove the exception");
+        assert!(
+            !healed,
+            "{service} is right by now in {case} ({instead}; {page}): remove the exception"
+        );
     }
 }
 
@@ -226,12 +261,15 @@ async fn an_emulator_by_others_keeps_the_contract_but_for_the_known_exceptions()
 
 #[tokio::test]
 async fn the_endpoint_named_in_the_environment_keeps_the_contract() {
-    let Ok(name) = std::env::var("LOCALSQS_CONTRACT_ENDPOINT") else { return };
+    let Ok(name) = std::env::var("LOCALSQS_CONTRACT_ENDPOINT") else {
+        return;
+    };
     let (service, client) = if name == "aws" {
         let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
         ("aws".to_owned(), Client::new(&config))
     } else {
-        let service = std::env::var("LOCALSQS_CONTRACT_SERVICE").unwrap_or_else(|_| "localstack".to_owned());
+        let service =
+            std::env::var("LOCALSQS_CONTRACT_SERVICE").unwrap_or_else(|_| "localstack".to_owned());
         (service, support::client(&name))
     };
     judge(&service, client).await;

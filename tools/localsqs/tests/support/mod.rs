@@ -1,6 +1,10 @@
 //! What the tests share: an unmodified AWS SDK, and the real binary as a process.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test binary uses a part of it"
+)]
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -29,7 +33,11 @@ pub(crate) fn client(endpoint: &str) -> Client {
 }
 
 /// Creates a queue, FIFO if its name says so, and gives its URL.
-pub(crate) async fn create(client: &Client, name: &str, attributes: &[(QueueAttributeName, &str)]) -> String {
+pub(crate) async fn create(
+    client: &Client,
+    name: &str,
+    attributes: &[(QueueAttributeName, &str)],
+) -> String {
     let mut request = client.create_queue().queue_name(name);
     if name.ends_with(".fifo") {
         request = request.attributes(QueueAttributeName::FifoQueue, "true");
@@ -52,7 +60,10 @@ pub(crate) async fn receive_now(client: &Client, queue: &str) -> Vec<Message> {
 }
 
 pub(crate) fn bodies(messages: &[Message]) -> Vec<&str> {
-    messages.iter().map(|message| message.body().unwrap()).collect()
+    messages
+        .iter()
+        .map(|message| message.body().unwrap())
+        .collect()
 }
 
 /// The `localsqs` binary as a process of its own; killed with the value.
@@ -76,7 +87,10 @@ impl Process {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
         let url = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("it ended before it was ready: {seen:?}")).unwrap();
+            let line = lines
+                .next()
+                .unwrap_or_else(|| panic!("it ended before it was ready: {seen:?}"))
+                .unwrap();
             if let Some((_, rest)) = line.split_once("url=\"") {
                 break rest.split('"').next().unwrap().to_owned();
             }
@@ -85,7 +99,11 @@ impl Process {
         let started_in = started.elapsed();
         // Nobody may block on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, started_in }
+        Self {
+            child,
+            url,
+            started_in,
+        }
     }
 
     /// `kill -9`.
@@ -97,7 +115,13 @@ impl Process {
     /// SIGTERM; gives whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().success()
     }
 }

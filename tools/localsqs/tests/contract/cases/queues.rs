@@ -6,40 +6,94 @@ use crate::endpoint::{Endpoint, bodies, code};
 
 const MISSING: &str = "AWS.SimpleQueueService.NonExistentQueue";
 
-pub(crate) async fn creating_a_queue_again_gives_the_same_unless_an_attribute_differs(endpoint: Endpoint) {
-    let queue = endpoint.queue("again", &[(Attribute::DelaySeconds, "1")]).await;
+pub(crate) async fn creating_a_queue_again_gives_the_same_unless_an_attribute_differs(
+    endpoint: Endpoint,
+) {
+    let queue = endpoint
+        .queue("again", &[(Attribute::DelaySeconds, "1")])
+        .await;
     let create = || endpoint.client.create_queue().queue_name(&queue.name);
-    assert_eq!(create().send().await.unwrap().queue_url(), Some(queue.url.as_str()));
+    assert_eq!(
+        create().send().await.unwrap().queue_url(),
+        Some(queue.url.as_str())
+    );
     let same = create().attributes(Attribute::DelaySeconds, "1");
-    assert_eq!(same.send().await.unwrap().queue_url(), Some(queue.url.as_str()));
+    assert_eq!(
+        same.send().await.unwrap().queue_url(),
+        Some(queue.url.as_str())
+    );
     let other = create().attributes(Attribute::DelaySeconds, "2");
     assert_eq!(code(other.send().await), "QueueAlreadyExists");
 }
 
 pub(crate) async fn names_that_break_the_rules_are_refused(endpoint: Endpoint) {
-    for name in ["with space", "dot.dot", "half.fifo.txt", &"a".repeat(81), "needs-the-attribute.fifo"] {
+    for name in [
+        "with space",
+        "dot.dot",
+        "half.fifo.txt",
+        &"a".repeat(81),
+        "needs-the-attribute.fifo",
+    ] {
         let create = endpoint.client.create_queue().queue_name(name);
-        assert_eq!(code(create.send().await), "InvalidParameterValue", "{name:?}");
+        assert_eq!(
+            code(create.send().await),
+            "InvalidParameterValue",
+            "{name:?}"
+        );
     }
-    let create = endpoint.client.create_queue().queue_name("needs-the-suffix");
-    assert_eq!(code(create.attributes(Attribute::FifoQueue, "true").send().await), "InvalidParameterValue");
+    let create = endpoint
+        .client
+        .create_queue()
+        .queue_name("needs-the-suffix");
+    assert_eq!(
+        code(create.attributes(Attribute::FifoQueue, "true").send().await),
+        "InvalidParameterValue"
+    );
 }
 
 pub(crate) async fn a_queue_is_found_by_its_name(endpoint: Endpoint) {
     let queue = endpoint.queue("find", &[]).await;
-    let found = endpoint.client.get_queue_url().queue_name(&queue.name).send().await.unwrap();
+    let found = endpoint
+        .client
+        .get_queue_url()
+        .queue_name(&queue.name)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(found.queue_url(), Some(queue.url.as_str()));
-    let missing = endpoint.client.get_queue_url().queue_name(endpoint.name("missing"));
+    let missing = endpoint
+        .client
+        .get_queue_url()
+        .queue_name(endpoint.name("missing"));
     assert_eq!(code(missing.send().await), MISSING);
 }
 
 pub(crate) async fn a_queue_that_is_not_there_is_said_to_be_missing(endpoint: Endpoint) {
     let url = format!("{}-not", endpoint.queue("there", &[]).await.url);
     let client = &endpoint.client;
-    assert_eq!(code(client.send_message().queue_url(&url).message_body("m").send().await), MISSING);
-    assert_eq!(code(client.receive_message().queue_url(&url).send().await), MISSING);
-    assert_eq!(code(client.purge_queue().queue_url(&url).send().await), MISSING);
-    assert_eq!(code(client.get_queue_attributes().queue_url(&url).send().await), MISSING);
+    assert_eq!(
+        code(
+            client
+                .send_message()
+                .queue_url(&url)
+                .message_body("m")
+                .send()
+                .await
+        ),
+        MISSING
+    );
+    assert_eq!(
+        code(client.receive_message().queue_url(&url).send().await),
+        MISSING
+    );
+    assert_eq!(
+        code(client.purge_queue().queue_url(&url).send().await),
+        MISSING
+    );
+    assert_eq!(
+        code(client.get_queue_attributes().queue_url(&url).send().await),
+        MISSING
+    );
 }
 
 pub(crate) async fn queues_are_listed_by_prefix_and_in_pages(endpoint: Endpoint) {
@@ -54,7 +108,12 @@ pub(crate) async fn queues_are_listed_by_prefix_and_in_pages(endpoint: Endpoint)
     let first = list().max_results(2).send().await.unwrap();
     assert_eq!(first.queue_urls().len(), 2);
     let token = first.next_token().expect("there is more");
-    let second = list().max_results(2).next_token(token).send().await.unwrap();
+    let second = list()
+        .max_results(2)
+        .next_token(token)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(second.queue_urls().len(), 1);
     assert_eq!(second.next_token(), None);
     assert!(!first.queue_urls().contains(&second.queue_urls()[0]));
@@ -73,7 +132,11 @@ pub(crate) async fn a_queue_without_attributes_has_awss_defaults(endpoint: Endpo
         (Attribute::FifoQueue, None),
         (Attribute::ContentBasedDeduplication, None),
     ] {
-        assert_eq!(queue.attribute(attribute.clone()).await.as_deref(), value, "{attribute:?}");
+        assert_eq!(
+            queue.attribute(attribute.clone()).await.as_deref(),
+            value,
+            "{attribute:?}"
+        );
     }
     let fifo = endpoint.queue("defaults.fifo", &[]).await;
     for (attribute, value) in [
@@ -82,22 +145,48 @@ pub(crate) async fn a_queue_without_attributes_has_awss_defaults(endpoint: Endpo
         (Attribute::DeduplicationScope, "queue"),
         (Attribute::FifoThroughputLimit, "perQueue"),
     ] {
-        assert_eq!(fifo.attribute(attribute.clone()).await.as_deref(), Some(value), "{attribute:?}");
+        assert_eq!(
+            fifo.attribute(attribute.clone()).await.as_deref(),
+            Some(value),
+            "{attribute:?}"
+        );
     }
 }
 
 pub(crate) async fn attributes_can_be_changed_and_read_back(endpoint: Endpoint) {
     let queue = endpoint.queue("change", &[]).await;
     let set = queue.client.set_queue_attributes().queue_url(&queue.url);
-    let set = set.attributes(Attribute::VisibilityTimeout, "7").attributes(Attribute::DelaySeconds, "3");
+    let set = set
+        .attributes(Attribute::VisibilityTimeout, "7")
+        .attributes(Attribute::DelaySeconds, "3");
     set.send().await.unwrap();
-    assert_eq!(queue.attribute(Attribute::VisibilityTimeout).await.as_deref(), Some("7"));
-    let all = queue.client.get_queue_attributes().queue_url(&queue.url).attribute_names(Attribute::All);
+    assert_eq!(
+        queue
+            .attribute(Attribute::VisibilityTimeout)
+            .await
+            .as_deref(),
+        Some("7")
+    );
+    let all = queue
+        .client
+        .get_queue_attributes()
+        .queue_url(&queue.url)
+        .attribute_names(Attribute::All);
     let all = all.send().await.unwrap().attributes.unwrap();
     assert_eq!(all[&Attribute::DelaySeconds], "3");
     assert!(all[&Attribute::QueueArn].ends_with(&queue.name));
-    let none = queue.client.get_queue_attributes().queue_url(&queue.url).send().await.unwrap();
-    assert!(none.attributes().is_none_or(|attributes| attributes.is_empty()), "none asked for, none given");
+    let none = queue
+        .client
+        .get_queue_attributes()
+        .queue_url(&queue.url)
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        none.attributes()
+            .is_none_or(|attributes| attributes.is_empty()),
+        "none asked for, none given"
+    );
 }
 
 pub(crate) async fn values_out_of_range_are_refused(endpoint: Endpoint) {
@@ -113,8 +202,16 @@ pub(crate) async fn values_out_of_range_are_refused(endpoint: Endpoint) {
         (Attribute::MaximumMessageSize, "1048577"),
         (Attribute::ReceiveMessageWaitTimeSeconds, "21"),
     ] {
-        let set = queue.client.set_queue_attributes().queue_url(&queue.url).attributes(attribute.clone(), value);
-        assert_eq!(code(set.send().await), "InvalidAttributeValue", "{attribute:?}={value}");
+        let set = queue
+            .client
+            .set_queue_attributes()
+            .queue_url(&queue.url)
+            .attributes(attribute.clone(), value);
+        assert_eq!(
+            code(set.send().await),
+            "InvalidAttributeValue",
+            "{attribute:?}={value}"
+        );
     }
 }
 
@@ -126,35 +223,82 @@ pub(crate) async fn attributes_of_fifo_queues_do_not_fit_others(endpoint: Endpoi
         (Attribute::DeduplicationScope, "queue"),
         (Attribute::FifoThroughputLimit, "perQueue"),
     ] {
-        let set = queue.client.set_queue_attributes().queue_url(&queue.url).attributes(attribute.clone(), value);
-        assert_eq!(code(set.send().await), "InvalidAttributeName", "{attribute:?}");
+        let set = queue
+            .client
+            .set_queue_attributes()
+            .queue_url(&queue.url)
+            .attributes(attribute.clone(), value);
+        assert_eq!(
+            code(set.send().await),
+            "InvalidAttributeName",
+            "{attribute:?}"
+        );
     }
     let fifo = endpoint.queue("type.fifo", &[]).await;
-    let set = fifo.client.set_queue_attributes().queue_url(&fifo.url).attributes(Attribute::FifoQueue, "false");
+    let set = fifo
+        .client
+        .set_queue_attributes()
+        .queue_url(&fifo.url)
+        .attributes(Attribute::FifoQueue, "false");
     assert_eq!(code(set.send().await), "InvalidAttributeValue");
 }
 
 pub(crate) async fn tags_are_kept_changed_and_removed(endpoint: Endpoint) {
     let queue = endpoint.queue("tags", &[]).await;
     let tag = queue.client.tag_queue().queue_url(&queue.url);
-    tag.tags("team", "orders").tags("stage", "test").send().await.unwrap();
-    queue.client.tag_queue().queue_url(&queue.url).tags("team", "documents").send().await.unwrap();
-    queue.client.untag_queue().queue_url(&queue.url).tag_keys("stage").send().await.unwrap();
-    let tags = queue.client.list_queue_tags().queue_url(&queue.url).send().await.unwrap().tags.unwrap();
+    tag.tags("team", "orders")
+        .tags("stage", "test")
+        .send()
+        .await
+        .unwrap();
+    queue
+        .client
+        .tag_queue()
+        .queue_url(&queue.url)
+        .tags("team", "documents")
+        .send()
+        .await
+        .unwrap();
+    queue
+        .client
+        .untag_queue()
+        .queue_url(&queue.url)
+        .tag_keys("stage")
+        .send()
+        .await
+        .unwrap();
+    let tags = queue
+        .client
+        .list_queue_tags()
+        .queue_url(&queue.url)
+        .send()
+        .await
+        .unwrap()
+        .tags
+        .unwrap();
     assert_eq!(tags.len(), 1);
     assert_eq!(tags["team"], "documents");
 }
 
-pub(crate) async fn a_purge_removes_what_is_there_and_in_flight_and_is_allowed_once_a_minute(endpoint: Endpoint) {
+pub(crate) async fn a_purge_removes_what_is_there_and_in_flight_and_is_allowed_once_a_minute(
+    endpoint: Endpoint,
+) {
     let queue = endpoint.queue("purge", &[]).await;
     queue.send("visible").await;
     queue.send("in flight").await;
     queue.receive_one().await;
     let purge = queue.client.purge_queue().queue_url(&queue.url);
     purge.clone().send().await.unwrap();
-    queue.attribute_becomes(Attribute::ApproximateNumberOfMessages, "0").await;
-    queue.attribute_becomes(Attribute::ApproximateNumberOfMessagesNotVisible, "0").await;
-    assert_eq!(code(purge.clone().send().await), "AWS.SimpleQueueService.PurgeQueueInProgress");
+    queue
+        .attribute_becomes(Attribute::ApproximateNumberOfMessages, "0")
+        .await;
+    queue
+        .attribute_becomes(Attribute::ApproximateNumberOfMessagesNotVisible, "0")
+        .await;
+    assert_eq!(
+        code(purge.clone().send().await),
+        "AWS.SimpleQueueService.PurgeQueueInProgress"
+    );
     if endpoint.can_pass(60) {
         endpoint.pass(60).await;
         purge.send().await.unwrap();
@@ -164,12 +308,34 @@ pub(crate) async fn a_purge_removes_what_is_there_and_in_flight_and_is_allowed_o
 pub(crate) async fn a_deleted_queue_is_gone_with_its_messages(endpoint: Endpoint) {
     let queue = endpoint.queue("gone", &[]).await;
     queue.send("m").await;
-    queue.client.delete_queue().queue_url(&queue.url).send().await.unwrap();
+    queue
+        .client
+        .delete_queue()
+        .queue_url(&queue.url)
+        .send()
+        .await
+        .unwrap();
     if endpoint.clock.is_none() {
         return; // AWS takes up to a minute, and refuses the name for as long.
     }
-    assert_eq!(code(queue.client.receive_message().queue_url(&queue.url).send().await), MISSING);
-    endpoint.client.create_queue().queue_name(&queue.name).send().await.unwrap();
+    assert_eq!(
+        code(
+            queue
+                .client
+                .receive_message()
+                .queue_url(&queue.url)
+                .send()
+                .await
+        ),
+        MISSING
+    );
+    endpoint
+        .client
+        .create_queue()
+        .queue_name(&queue.name)
+        .send()
+        .await
+        .unwrap();
     assert!(queue.is_silent().await);
 }
 
@@ -177,19 +343,38 @@ pub(crate) async fn permissions_are_kept_in_the_policy(endpoint: Endpoint) {
     let queue = endpoint.queue("permission", &[]).await;
     let arn = queue.arn().await;
     let account = arn.split(':').nth(4).unwrap();
-    let add = queue.client.add_permission().queue_url(&queue.url).label("one");
+    let add = queue
+        .client
+        .add_permission()
+        .queue_url(&queue.url)
+        .label("one");
     let add = add.aws_account_ids(account).actions("ReceiveMessage");
     add.clone().send().await.unwrap();
-    assert_eq!(code(add.send().await), "InvalidParameterValue", "the label is taken");
-    assert!(queue.attribute(Attribute::Policy).await.unwrap().contains("SQS:ReceiveMessage"));
+    assert_eq!(
+        code(add.send().await),
+        "InvalidParameterValue",
+        "the label is taken"
+    );
+    assert!(
+        queue
+            .attribute(Attribute::Policy)
+            .await
+            .unwrap()
+            .contains("SQS:ReceiveMessage")
+    );
     let remove = queue.client.remove_permission().queue_url(&queue.url);
     remove.clone().label("one").send().await.unwrap();
     assert_eq!(queue.attribute(Attribute::Policy).await, None);
-    assert_eq!(code(remove.label("one").send().await), "InvalidParameterValue");
+    assert_eq!(
+        code(remove.label("one").send().await),
+        "InvalidParameterValue"
+    );
 }
 
 pub(crate) async fn a_queues_own_wait_holds_for_receives_without_one(endpoint: Endpoint) {
-    let queue = endpoint.queue("wait", &[(Attribute::ReceiveMessageWaitTimeSeconds, "20")]).await;
+    let queue = endpoint
+        .queue("wait", &[(Attribute::ReceiveMessageWaitTimeSeconds, "20")])
+        .await;
     let waiting = tokio::spawn({
         let receive = queue.client.receive_message().queue_url(&queue.url);
         async move { receive.send().await.unwrap().messages.unwrap_or_default() }

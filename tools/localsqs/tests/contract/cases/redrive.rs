@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, MessageSystemAttributeName as System};
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, MessageSystemAttributeName as System};
 
 use crate::endpoint::{Endpoint, Queue, bodies, code, redrive_policy, system};
 
@@ -24,10 +24,22 @@ pub(crate) async fn a_message_received_too_often_goes_to_the_dead_letter_queue(e
     let sent = queue.send("poison").await;
     exhaust(&queue, 2).await;
     let message = dead.receive_one().await;
-    assert_eq!((message.body(), message.message_id()), (Some("poison"), sent.message_id()));
-    assert_eq!(system(&message, &System::ApproximateReceiveCount).as_deref(), Some("3"), "the count goes on");
-    assert_eq!(system(&message, &System::DeadLetterQueueSourceArn), Some(queue.arn().await));
-    queue.attribute_becomes(Attribute::ApproximateNumberOfMessages, "0").await;
+    assert_eq!(
+        (message.body(), message.message_id()),
+        (Some("poison"), sent.message_id())
+    );
+    assert_eq!(
+        system(&message, &System::ApproximateReceiveCount).as_deref(),
+        Some("3"),
+        "the count goes on"
+    );
+    assert_eq!(
+        system(&message, &System::DeadLetterQueueSourceArn),
+        Some(queue.arn().await)
+    );
+    queue
+        .attribute_becomes(Attribute::ApproximateNumberOfMessages, "0")
+        .await;
 }
 
 pub(crate) async fn a_dead_letter_of_a_group_makes_way_for_the_next(endpoint: Endpoint) {
@@ -41,8 +53,14 @@ pub(crate) async fn a_dead_letter_of_a_group_makes_way_for_the_next(endpoint: En
     let message = dead.receive_one().await;
     assert_eq!(message.body(), Some("g-1"));
     assert_eq!(message.message_id(), first.message_id());
-    assert_eq!(system(&message, &System::MessageGroupId).as_deref(), Some("g"));
-    assert_eq!(system(&message, &System::DeadLetterQueueSourceArn), Some(queue.arn().await));
+    assert_eq!(
+        system(&message, &System::MessageGroupId).as_deref(),
+        Some("g")
+    );
+    assert_eq!(
+        system(&message, &System::DeadLetterQueueSourceArn),
+        Some(queue.arn().await)
+    );
 }
 
 pub(crate) async fn a_dead_letter_queue_must_exist_and_be_of_the_same_kind(endpoint: Endpoint) {
@@ -60,7 +78,13 @@ pub(crate) async fn a_redrive_policy_that_makes_no_sense_is_refused(endpoint: En
     let queue = endpoint.queue("sense", &[]).await;
     let arn = queue.arn().await;
     let (never, thousands) = (redrive_policy(&arn, 0), redrive_policy(&arn, 1_001));
-    for policy in ["no json", "{}", r#"{"maxReceiveCount":3}"#, &never, &thousands] {
+    for policy in [
+        "no json",
+        "{}",
+        r#"{"maxReceiveCount":3}"#,
+        &never,
+        &thousands,
+    ] {
         let set = queue.client.set_queue_attributes().queue_url(&queue.url);
         let set = set.attributes(Attribute::RedrivePolicy, policy);
         assert_eq!(code(set.send().await), "InvalidParameterValue", "{policy}");
@@ -71,7 +95,10 @@ pub(crate) async fn an_empty_redrive_policy_takes_it_away(endpoint: Endpoint) {
     let (queue, _) = endpoint.queue_with_dead_letters("away", 1).await;
     assert!(queue.attribute(Attribute::RedrivePolicy).await.is_some());
     let set = queue.client.set_queue_attributes().queue_url(&queue.url);
-    set.attributes(Attribute::RedrivePolicy, "").send().await.unwrap();
+    set.attributes(Attribute::RedrivePolicy, "")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(queue.attribute(Attribute::RedrivePolicy).await, None);
 }
 
@@ -80,14 +107,27 @@ pub(crate) async fn a_dead_letter_queue_knows_its_sources(endpoint: Endpoint) {
     let list = queue.client.list_dead_letter_source_queues();
     let sources = list.clone().queue_url(&dead.url).send().await.unwrap();
     assert_eq!(sources.queue_urls(), std::slice::from_ref(&queue.url));
-    assert!(list.queue_url(&queue.url).send().await.unwrap().queue_urls().is_empty());
+    assert!(
+        list.queue_url(&queue.url)
+            .send()
+            .await
+            .unwrap()
+            .queue_urls()
+            .is_empty()
+    );
 }
 
 /// Waits for the latest move from `arn` to end.
 async fn moved(queue: &Queue, arn: &str) -> ListMessageMoveTasksResultEntry {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let list = queue.client.list_message_move_tasks().source_arn(arn).send().await.unwrap();
+        let list = queue
+            .client
+            .list_message_move_tasks()
+            .source_arn(arn)
+            .send()
+            .await
+            .unwrap();
         let task = list.results()[0].clone();
         if task.status() != Some("RUNNING") {
             return task;
@@ -100,17 +140,31 @@ pub(crate) async fn dead_letters_go_back_to_where_they_came_from(endpoint: Endpo
     let (queue, dead) = endpoint.queue_with_dead_letters("back", 1).await;
     let sent = queue.send("m").await;
     exhaust(&queue, 1).await;
-    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "1").await;
+    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "1")
+        .await;
     let arn = dead.arn().await;
-    queue.client.start_message_move_task().source_arn(&arn).send().await.unwrap();
+    queue
+        .client
+        .start_message_move_task()
+        .source_arn(&arn)
+        .send()
+        .await
+        .unwrap();
     let task = moved(&queue, &arn).await;
     assert_eq!(task.status(), Some("COMPLETED"));
     assert_eq!(task.approximate_number_of_messages_moved(), 1);
     assert_eq!(task.source_arn(), Some(arn.as_str()));
     let message = queue.receive_one().await;
     assert_eq!(message.body(), Some("m"));
-    assert_ne!(message.message_id(), sent.message_id(), "it is a new message");
-    assert_eq!(system(&message, &System::ApproximateReceiveCount).as_deref(), Some("1"));
+    assert_ne!(
+        message.message_id(),
+        sent.message_id(),
+        "it is a new message"
+    );
+    assert_eq!(
+        system(&message, &System::ApproximateReceiveCount).as_deref(),
+        Some("1")
+    );
     assert!(dead.is_silent().await);
 }
 
@@ -120,9 +174,16 @@ pub(crate) async fn dead_letters_of_groups_go_back_in_order(endpoint: Endpoint) 
         queue.send_to_group("g", body).await;
     }
     exhaust(&queue, 1).await;
-    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "3").await;
+    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "3")
+        .await;
     let arn = dead.arn().await;
-    queue.client.start_message_move_task().source_arn(&arn).send().await.unwrap();
+    queue
+        .client
+        .start_message_move_task()
+        .source_arn(&arn)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(moved(&queue, &arn).await.status(), Some("COMPLETED"));
     assert_eq!(bodies(&queue.receive(10).await), ["g-1", "g-2", "g-3"]);
 }
@@ -132,9 +193,14 @@ pub(crate) async fn dead_letters_can_be_sent_elsewhere(endpoint: Endpoint) {
     let other = endpoint.queue("other", &[]).await;
     queue.send("m").await;
     exhaust(&queue, 1).await;
-    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "1").await;
+    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "1")
+        .await;
     let (source, destination) = (dead.arn().await, other.arn().await);
-    let start = queue.client.start_message_move_task().source_arn(&source).destination_arn(&destination);
+    let start = queue
+        .client
+        .start_message_move_task()
+        .source_arn(&source)
+        .destination_arn(&destination);
     start.send().await.unwrap();
     let task = moved(&queue, &source).await;
     assert_eq!(task.destination_arn(), Some(destination.as_str()));
@@ -146,18 +212,33 @@ pub(crate) async fn a_move_at_a_limited_rate_can_be_cancelled_and_is_alone(endpo
     for at in 0..5 {
         queue.send(&at.to_string()).await;
     }
-    queue.attribute_becomes(Attribute::ApproximateNumberOfMessages, "5").await;
+    queue
+        .attribute_becomes(Attribute::ApproximateNumberOfMessages, "5")
+        .await;
     for message in queue.receive_all(5).await {
         queue.change_visibility(&message, 0).await;
     }
     while !queue.is_silent().await {}
-    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "5").await;
+    dead.attribute_becomes(Attribute::ApproximateNumberOfMessages, "5")
+        .await;
     let arn = dead.arn().await;
-    let start = queue.client.start_message_move_task().source_arn(&arn).max_number_of_messages_per_second(1);
+    let start = queue
+        .client
+        .start_message_move_task()
+        .source_arn(&arn)
+        .max_number_of_messages_per_second(1);
     let handle = start.clone().send().await.unwrap().task_handle.unwrap();
-    assert_eq!(code(start.send().await), "InvalidParameterValue", "one at a time");
+    assert_eq!(
+        code(start.send().await),
+        "InvalidParameterValue",
+        "one at a time"
+    );
     let cancel = queue.client.cancel_message_move_task().task_handle(&handle);
-    let moved_so_far = cancel.send().await.unwrap().approximate_number_of_messages_moved();
+    let moved_so_far = cancel
+        .send()
+        .await
+        .unwrap()
+        .approximate_number_of_messages_moved();
     assert!(moved_so_far < 5, "{moved_so_far}");
 }
 
@@ -165,18 +246,33 @@ pub(crate) async fn moves_that_cannot_be_are_refused(endpoint: Endpoint) {
     let queue = endpoint.queue("plain", &[]).await;
     let arn = queue.arn().await;
     let start = queue.client.start_message_move_task();
-    assert_eq!(code(start.clone().source_arn(&arn).send().await), "InvalidParameterValue", "no dead-letter queue");
+    assert_eq!(
+        code(start.clone().source_arn(&arn).send().await),
+        "InvalidParameterValue",
+        "no dead-letter queue"
+    );
     let missing = format!("{arn}-not-there");
-    assert_eq!(code(start.source_arn(missing).send().await), "ResourceNotFoundException");
-    let cancel = queue.client.cancel_message_move_task().task_handle("garbage");
+    assert_eq!(
+        code(start.source_arn(missing).send().await),
+        "ResourceNotFoundException"
+    );
+    let cancel = queue
+        .client
+        .cancel_message_move_task()
+        .task_handle("garbage");
     assert_eq!(code(cancel.send().await), "InvalidParameterValue");
 }
 
 pub(crate) async fn a_dead_letter_queue_can_refuse_a_source(endpoint: Endpoint) {
     let policy = r#"{"redrivePermission":"denyAll"}"#;
-    let dead = endpoint.queue("deny", &[(Attribute::RedriveAllowPolicy, policy)]).await;
+    let dead = endpoint
+        .queue("deny", &[(Attribute::RedriveAllowPolicy, policy)])
+        .await;
     let queue = endpoint.queue("denied", &[]).await;
     let set = queue.client.set_queue_attributes().queue_url(&queue.url);
-    let set = set.attributes(Attribute::RedrivePolicy, redrive_policy(&dead.arn().await, 3));
+    let set = set.attributes(
+        Attribute::RedrivePolicy,
+        redrive_policy(&dead.arn().await, 3),
+    );
     assert_eq!(code(set.send().await), "InvalidParameterValue");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use steelyard_domain::scope::Scope;
 use steelyard_queue::Producer;
 use steelyard_runtime::client::Internal;
-use steelyard_status::{ReceiptReader, ReceiptWriter, Watch};
+use steelyard_status::Watch;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use crate::auth::{Authenticator, Caller};
 use crate::config::Limits;
 use crate::intake::RateLimiter;
 use crate::products::Copies;
+use crate::receipts::Receipts;
 
 /// Everything behind the routes. One producer: orders of all connections share its batches.
 pub(crate) struct App {
@@ -21,8 +22,7 @@ pub(crate) struct App {
     /// Order ids are derived from it.
     pub(crate) issuer: String,
     pub(crate) producer: Producer,
-    pub(crate) receipts: ReceiptWriter,
-    pub(crate) receipt_reader: ReceiptReader,
+    pub(crate) receipts: Receipts,
     pub(crate) watch: Watch,
     pub(crate) orders: Internal,
     pub(crate) catalog: Internal,

@@ -27,6 +27,7 @@ mod orders;
 mod peers;
 mod problems;
 mod products;
+mod receipts;
 mod serve;
 
 pub use auth::JwksSource;

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::deps::Deps;
 use crate::intake::RateLimiter;
 use crate::products::Copies;
+use crate::receipts::Receipts;
 use crate::{openapi, orders, problems, products};
 
 /// The largest body, imports aside.
@@ -44,7 +45,7 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
     let auth = &config.auth;
     let keys = KeyStore::start(auth.jwks.clone(), auth.refresh_every, stop.clone()).await?;
     let token = &config.service_token;
-    let (receipts, receipts_written) = ReceiptWriter::start(redis.clone());
+    let (writer, receipts_written) = ReceiptWriter::start(redis.clone());
     let producer = Producer::start(
         transport,
         config.orders_queue.clone(),
@@ -55,8 +56,7 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
         limiter: config.limits.rate.map(RateLimiter::new),
         issuer: auth.issuer.clone(),
         producer: producer.clone(),
-        receipts,
-        receipt_reader: ReceiptReader::new(redis.clone()),
+        receipts: Receipts::new(writer, ReceiptReader::new(redis.clone())),
         watch: Watch::start(redis, stop.clone()),
         orders: Internal::new("orders", config.orders.clone(), token.clone(), ORDERS_MAX)?,
         catalog: Internal::new(

@@ -88,7 +88,7 @@ fn parse(named: &str) -> Result<CustomerId, HttpError> {
 
 /// Receipts first: they are quick, and there for 14 days.
 async fn look_up(app: &App, id: OrderId) -> Owner {
-    let receipt = app.receipt_reader.get(id).await;
+    let receipt = app.receipts.get(id).await;
     if let Ok(Some(receipt)) = receipt {
         return Owner::Known(receipt.customer_id);
     }

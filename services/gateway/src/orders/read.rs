@@ -124,7 +124,7 @@ pub(super) async fn find(app: &App, caller: &Caller, id: OrderId) -> Result<Foun
         return Ok(Found::Order(body));
     }
     let orders_down = from_orders.is_err();
-    match app.receipt_reader.get(id).await {
+    match app.receipts.get(id).await {
         Ok(Some(receipt)) if customer.is_none_or(|customer| *customer == receipt.customer_id) => {
             Ok(Found::Receipt {
                 receipt,

@@ -1,6 +1,8 @@
 //! Orders read: from the service that knows, else from the receipt, else 503, and 404 only for
 //! what both say is not there.
 
+use std::sync::Arc;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -86,8 +88,15 @@ async fn before_the_worker_has_it_the_receipt_answers() {
         redis: redis.url.clone(),
         ..Setting::default()
     };
-    let gateway = setting.start().await;
-    let id = placed(&gateway).await;
+    let writer = setting.start().await;
+    let id = placed(&writer).await;
+    let gateway = Setting {
+        orders: orders.url.clone(),
+        redis: redis.url.clone(),
+        issuer: Some(Arc::clone(&writer.issuer)),
+        ..Setting::default()
+    };
+    let gateway = gateway.start().await;
     receipt_is_there(&gateway, &id).await;
     let answer = read(&gateway, "shop", "storefront", &id).await;
     assert!(
@@ -111,13 +120,19 @@ async fn before_the_worker_has_it_the_receipt_answers() {
 #[tokio::test]
 async fn while_orders_is_down_the_receipt_answers_and_says_so() {
     let redis = steelyard_testkit::redis().await;
-    let gateway = Setting {
+    let with_redis = || Setting {
         redis: redis.url.clone(),
         ..Setting::default()
+    };
+    let writer = with_redis().start().await;
+    let id = placed(&writer).await;
+    let issuer = Some(Arc::clone(&writer.issuer));
+    let gateway = Setting {
+        issuer,
+        ..with_redis()
     }
     .start()
     .await;
-    let id = placed(&gateway).await;
     receipt_is_there(&gateway, &id).await;
     let answer = read(&gateway, "17850", "customer", &id).await;
     assert_eq!(
@@ -248,5 +263,26 @@ async fn a_refusal_of_the_orders_service_is_passed_on_and_an_outage_is_503() {
         let body = problem(answer).await;
         assert_eq!(body["code"], code);
         assert_ne!(body["request_id"], "peer", "the names are this request's");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_right_after_the_202_is_answered_even_without_redis() {
+    let orders = Peer::start().await;
+    for orders in [orders.url.as_str(), NOWHERE] {
+        let gateway = Setting {
+            orders: orders.into(),
+            ..Setting::default()
+        }
+        .start()
+        .await;
+        let id = placed(&gateway).await;
+        let answer = read(&gateway, "17850", "customer", &id).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.json::<Value>().await.unwrap()["status"], "accepted");
+        assert_eq!(
+            read(&gateway, "alice", "customer", &id).await.status(),
+            StatusCode::NOT_FOUND
+        );
     }
 }

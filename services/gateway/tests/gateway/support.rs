@@ -35,7 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) url: String,
     pub(crate) admin: String,
     pub(crate) queue: FakeQueue,
-    pub(crate) issuer: Issuer,
+    pub(crate) issuer: Arc<Issuer>,
     pub(crate) http: reqwest::Client,
     pub(crate) stop: CancellationToken,
     pub(crate) served: Option<JoinHandle<anyhow::Result<()>>>,
@@ -49,6 +49,8 @@ pub(crate) struct Setting {
     pub(crate) catalog: String,
     pub(crate) limits: Limits,
     pub(crate) jwks: Option<JwksSource>,
+    /// Another gateway's, so that both believe the same tokens.
+    pub(crate) issuer: Option<Arc<Issuer>>,
     pub(crate) queues: Vec<&'static str>,
     pub(crate) send_timeout: Duration,
     /// In place of the fake queue.
@@ -66,6 +68,7 @@ impl Default for Setting {
                 ..Limits::default()
             },
             jwks: None,
+            issuer: None,
             queues: vec![QUEUE],
             send_timeout: Duration::from_millis(300),
             transport: None,
@@ -75,7 +78,7 @@ impl Default for Setting {
 
 impl Setting {
     pub(crate) async fn start(self) -> Gateway {
-        let issuer = issuer();
+        let issuer = self.issuer.unwrap_or_else(|| Arc::new(issuer()));
         let config = Config {
             listen: Listen::free(),
             sqs: SqsConfig::default(),

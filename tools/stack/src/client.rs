@@ -199,3 +199,71 @@ impl CallError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use steelyard_domain::api::Receipt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const RECEIPT: &str = r#"{"id":"bf87a29e-2b97-8b36-8226-8c8df543f13c","customer_id":"alice","status":"accepted","accepted_at":"2026-11-22T00:00:00Z"}"#;
+
+    /// A gateway that gives these answers, one per connection, and then no more.
+    async fn gateway_that_answers(answers: Vec<String>) -> Gateway {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                // An empty answer: the connection breaks.
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        Gateway::new(base.parse().unwrap(), "token".to_owned()).unwrap()
+    }
+
+    fn answer(head: &str, body: &str) -> String {
+        format!(
+            "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    #[tokio::test]
+    async fn a_busy_gateway_is_asked_again_after_the_time_that_it_names() {
+        let gateway = gateway_that_answers(vec![
+            answer("503 Service Unavailable\r\nretry-after: 1", ""),
+            String::new(),
+            answer("429 Too Many Requests\r\nretry-after: 0", ""),
+            answer("202 Accepted", RECEIPT),
+        ])
+        .await;
+        let start = Instant::now();
+        let receipt: Receipt = gateway.place_order("key", "{}").await.unwrap();
+        assert_eq!(receipt.customer_id.as_str(), "alice");
+        assert!(start.elapsed() >= Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_asked_again_and_names_its_places() {
+        let problem = r#"{"type":"/problems/validation_failed","title":"T","status":422,"detail":"D","code":"validation_failed","errors":[{"pointer":"/lines/3/quantity","code":"out_of_range","detail":"must be at least 1"}]}"#;
+        let gateway =
+            gateway_that_answers(vec![answer("422 Unprocessable Content", problem)]).await;
+        let error = gateway
+            .place_order::<Receipt>("key", "{}")
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "validation_failed");
+        assert!(
+            error
+                .to_string()
+                .contains("/lines/3/quantity must be at least 1"),
+            "{error}"
+        );
+    }
+}

@@ -8,14 +8,10 @@ use steelyard_queue::SqsCredentials;
 use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::services::Plan;
 
-/// How long a service may take until it is ready: migrations of a large database are within it.
-const READY_MAX: Duration = Duration::from_secs(90);
-const POLL: Duration = Duration::from_millis(10);
 /// Above the services' own drain times, so that they end by themselves.
 const STOP_MAX: Duration = Duration::from_secs(40);
 
@@ -44,21 +40,8 @@ impl Task {
 
     /// Waits until `url` answers 200.
     pub(super) async fn ready(&mut self, url: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + READY_MAX;
-        while !super::ready::answers(url).await {
-            if let Some(report) = self.death().await {
-                bail!(report);
-            }
-            if Instant::now() >= deadline {
-                bail!(
-                    "{} was not ready after {} s",
-                    self.name,
-                    READY_MAX.as_secs()
-                );
-            }
-            sleep(POLL).await;
-        }
-        Ok(())
+        let name = self.name.clone();
+        super::ready::wait(&name, url, async || self.death().await, String::new).await
     }
 
     /// What to tell about a service that has ended by itself; once.

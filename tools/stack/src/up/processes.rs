@@ -1,7 +1,7 @@
 //! Services as operating system processes: built, started, watched, stopped.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,17 +9,12 @@ use anyhow::{Context, bail};
 use steelyard_localstores::log_tail;
 use steelyard_localstores::supervise::{Spec, Supervised};
 use tokio::process::Command;
-use tokio::time::{Instant, sleep};
 
 use super::WORKSPACE;
 use super::services::Plan;
 use crate::dir::StackDir;
 use crate::progress::Progress;
 
-/// How long a process may take until it is ready: migrations of a large database are within it.
-const READY_MAX: Duration = Duration::from_secs(90);
-/// Between looks at a process that starts.
-const POLL: Duration = Duration::from_millis(20);
 /// Above the services' own drain times, so that they end by themselves.
 const STOP_MAX: Duration = Duration::from_secs(40);
 /// Lines of its log that a message about a dead process shows.
@@ -164,25 +159,11 @@ impl Process {
         &self.log
     }
 
-    /// Waits until `url` answers 200; a process that ends instead is reported with the tail of its log.
+    /// Waits until `url` answers 200; the message of a failure ends with the tail of the log.
     pub(super) async fn ready(&mut self, url: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + READY_MAX;
-        while !super::ready::answers(url).await {
-            if let Some(report) = self.death() {
-                bail!(report);
-            }
-            if Instant::now() >= deadline {
-                bail!(
-                    "{} was not ready after {} s; its log {} ends with:\n{}",
-                    self.name,
-                    READY_MAX.as_secs(),
-                    self.log.display(),
-                    log_tail(&self.log, TAIL_LINES)
-                );
-            }
-            sleep(POLL).await;
-        }
-        Ok(())
+        let (name, log) = (self.name.clone(), self.log.clone());
+        let late = || format!("; {}", log_ends(&log));
+        super::ready::wait(&name, url, async || self.death(), late).await
     }
 
     /// What to tell about a process that has ended by itself; once.
@@ -192,15 +173,22 @@ impl Process {
         }
         self.reported = true;
         Some(format!(
-            "{} (process {}) has ended; its log {} ends with:\n{}",
+            "{} (process {}) has ended; {}",
             self.name,
             self.process.pid(),
-            self.log.display(),
-            log_tail(&self.log, TAIL_LINES)
+            log_ends(&self.log)
         ))
     }
 
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         Ok(self.process.stop().await?)
     }
+}
+
+fn log_ends(log: &Path) -> String {
+    format!(
+        "its log {} ends with:\n{}",
+        log.display(),
+        log_tail(log, TAIL_LINES)
+    )
 }

@@ -16,8 +16,9 @@ use crate::{
 
 /// How long a stop waits for answers under way.
 const DRAIN_MS_MAX: u64 = 5_000;
-/// How long a client may take to send a request's head.
-const HEADER_READ_SECONDS_MAX: u64 = 60;
+/// How long a connection may be idle, or take to send a request's head: longer than any SDK keeps an idle connection, so
+/// that it is the client who closes it.
+const HEADER_READ_SECONDS_MAX: u64 = 300;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    message::{Message, Visibility},
+    message::{Content, Message, Visibility},
     queue::Queue,
     settings::Redrive,
     state::State,
@@ -48,6 +48,11 @@ impl Queue {
         if state.settings.fifo {
             // A FIFO dead-letter queue's retention starts anew; a standard one's counts from the first send.
             message.sent_ms = now_ms;
+            // AWS's guide ("dead-letter queue redrive"): the id of the message takes the place of its deduplication id, so
+            // that letters that happen to share one are told apart.
+            let mut content = Content::clone(&message.content);
+            content.deduplication_id = Some(message.id.to_string());
+            message.content = Arc::new(content);
         }
         Some(self.transfer(state, seq, message, Arc::clone(target)))
     }

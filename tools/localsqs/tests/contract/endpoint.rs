@@ -92,7 +92,7 @@ impl Endpoint {
             Some(clock) => clock.advance(Duration::from_secs(seconds)),
             // The passing of time is what the case is about; half a second for services that tick.
             None => {
-                tokio::time::sleep(Duration::from_secs(seconds) + Duration::from_millis(500)).await
+                tokio::time::sleep(Duration::from_secs(seconds) + Duration::from_millis(500)).await;
             }
         }
     }

@@ -22,12 +22,23 @@ const fn ministack(case: &'static str, instead: &'static str, page: &'static str
     }
 }
 
+const fn localstack(case: &'static str, instead: &'static str, page: &'static str) -> Exception {
+    Exception {
+        service: "localstack",
+        case,
+        instead,
+        page,
+    }
+}
+
 const MOVE_TASKS: &str = "APIReference/API_StartMessageMoveTask.html";
 const RECEIVE: &str = "APIReference/API_ReceiveMessage.html";
 const SEND: &str = "APIReference/API_SendMessage.html";
 const CHANGE_VISIBILITY: &str = "APIReference/API_ChangeMessageVisibility.html";
 const DELETE: &str = "APIReference/API_DeleteMessage.html";
 const SET_ATTRIBUTES: &str = "APIReference/API_SetQueueAttributes.html";
+const DEAD_LETTERS: &str = "SQSDeveloperGuide/sqs-dead-letter-queues.html";
+const REDRIVE: &str = "SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html";
 const FIFO_DELIVERY: &str = "SQSDeveloperGuide/FIFO-queues-understanding-logic.html";
 
 pub(crate) const EXCEPTIONS: &[Exception] = &[
@@ -49,7 +60,12 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     ministack(
         "a_dead_letter_queue_must_exist_and_be_of_the_same_kind",
         "any ARN is taken",
-        "SQSDeveloperGuide/sqs-dead-letter-queues.html",
+        DEAD_LETTERS,
+    ),
+    ministack(
+        "a_dead_letter_of_a_group_makes_way_for_the_next",
+        "keeps the deduplication id",
+        REDRIVE,
     ),
     ministack(
         "a_delayed_message_comes_when_its_delay_is_over",
@@ -211,6 +227,112 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         "the entry fails alone",
         "APIReference/API_SendMessageBatch.html",
     ),
+    // LocalStack 4.14.0.
+    localstack(
+        "a_bad_handle_in_a_batch_fails_alone",
+        "a timeout beyond 12 hours is taken",
+        CHANGE_VISIBILITY,
+    ),
+    localstack(
+        "a_dead_letter_of_a_group_makes_way_for_the_next",
+        "keeps the deduplication id",
+        REDRIVE,
+    ),
+    localstack(
+        "a_dead_letter_queue_can_refuse_a_source",
+        "RedriveAllowPolicy is kept, not enforced",
+        SET_ATTRIBUTES,
+    ),
+    localstack(
+        "a_dead_letter_queue_must_exist_and_be_of_the_same_kind",
+        "any ARN is taken",
+        DEAD_LETTERS,
+    ),
+    localstack(
+        "a_delayed_message_comes_when_its_delay_is_over",
+        "a delay beyond 900 s is taken",
+        SEND,
+    ),
+    localstack(
+        "a_handle_that_has_expired_is_refused",
+        "it changes the timeout",
+        CHANGE_VISIBILITY,
+    ),
+    localstack(
+        "a_later_one_given_back_waits_for_its_head",
+        "it overtakes its head",
+        FIFO_DELIVERY,
+    ),
+    localstack(
+        "a_purge_removes_what_is_there_and_in_flight_and_is_allowed_once_a_minute",
+        "purges at any time",
+        "APIReference/API_PurgeQueue.html",
+    ),
+    localstack(
+        "a_receive_can_be_asked_for_again_by_its_attempt_id",
+        "the attempt id is ignored",
+        RECEIVE,
+    ),
+    localstack(
+        "a_redrive_policy_that_makes_no_sense_is_refused",
+        "InternalError",
+        SET_ATTRIBUTES,
+    ),
+    localstack(
+        "a_repeat_is_answered_as_the_first_and_not_delivered_even_after_the_delete",
+        "a new sequence number",
+        SEND,
+    ),
+    localstack(
+        "a_timeout_that_is_over_cannot_be_changed",
+        "it is changed",
+        CHANGE_VISIBILITY,
+    ),
+    localstack(
+        "an_entry_that_is_too_long_fails_alone",
+        "code InvalidParameterValueException",
+        "APIReference/API_SendMessageBatch.html",
+    ),
+    localstack(
+        "an_entry_with_forbidden_characters_fails_alone",
+        "it is not the sender's fault",
+        "APIReference/API_SendMessageBatch.html",
+    ),
+    localstack(
+        "attributes_that_break_the_rules_are_refused",
+        "some are taken",
+        "SQSDeveloperGuide/sqs-message-metadata.html",
+    ),
+    localstack(
+        "dead_letters_go_back_to_where_they_came_from",
+        "they keep their id",
+        REDRIVE,
+    ),
+    localstack(
+        "dead_letters_of_groups_go_back_in_order",
+        "COMPLETED, and they are gone",
+        REDRIVE,
+    ),
+    localstack(
+        "deleting_by_an_older_handle_is_answered_well_and_keeps_the_message",
+        "it deletes (AWS: \"might not be deleted\")",
+        DELETE,
+    ),
+    localstack(
+        "receive_parameters_out_of_range_are_refused",
+        "some are taken",
+        RECEIVE,
+    ),
+    localstack(
+        "twelve_hours_from_the_receive_is_the_longest_timeout",
+        "a longer one is taken",
+        CHANGE_VISIBILITY,
+    ),
+    localstack(
+        "values_out_of_range_are_refused",
+        "some are taken",
+        SET_ATTRIBUTES,
+    ),
     // AWS's page says that it "might result in an error"; as recorded, a standard queue takes the change as long as nobody
     // else has received the message. `localsqs` is strict: a worker that copes with the error copes with both.
     Exception {
@@ -218,5 +340,11 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         case: "a_timeout_that_is_over_cannot_be_changed",
         instead: "a standard queue may take the change",
         page: CHANGE_VISIBILITY,
+    },
+    Exception {
+        service: "aws",
+        case: "deleting_by_an_older_handle_is_answered_well_and_keeps_the_message",
+        instead: "a standard queue may delete the message",
+        page: DELETE,
     },
 ];

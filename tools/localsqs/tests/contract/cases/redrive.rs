@@ -54,6 +54,11 @@ pub(crate) async fn a_dead_letter_of_a_group_makes_way_for_the_next(endpoint: En
     assert_eq!(message.body(), Some("g-1"));
     assert_eq!(message.message_id(), first.message_id());
     assert_eq!(
+        system(&message, &System::MessageDeduplicationId).as_deref(),
+        first.message_id(),
+        "its own id takes the place of the deduplication id"
+    );
+    assert_eq!(
         system(&message, &System::MessageGroupId).as_deref(),
         Some("g")
     );

@@ -49,7 +49,7 @@ impl Worker {
         let (raced, written): (Vec<_>, Vec<_>) = plans
             .into_iter()
             .partition(|plan| raced.contains(&plan.customer_id));
-        self.announce(&written, planner.now).await;
+        self.announce(&written).await;
         self.release_rejected(&written, board).await;
         for (at, verdict) in written.into_iter().flat_map(|plan| plan.verdicts) {
             board.put(at, outcome(verdict));
@@ -125,7 +125,8 @@ impl Worker {
     }
 
     /// Tells those who wait, best effort, and the relay.
-    async fn announce(&self, written: &[CustomerPlan], now: OffsetDateTime) {
+    async fn announce(&self, written: &[CustomerPlan]) {
+        let now = OffsetDateTime::now_utc();
         let mut changes = Vec::new();
         for plan in written {
             for event in &plan.events {

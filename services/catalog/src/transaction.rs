@@ -53,8 +53,12 @@ pub(crate) async fn transact<W: Work>(pool: &PgPool, work: &W) -> Result<W::Outp
             Abort::Raced => true,
             Abort::Sql(error) => is_contention(error),
         };
-        if !raced || attempts == ATTEMPTS_MAX {
+        if !raced {
             return Err(aborted);
+        }
+        if attempts == ATTEMPTS_MAX {
+            tracing::warn!(attempts, %aborted, "a transaction lost every race");
+            return Err(Abort::Raced);
         }
         transaction.rollback().await?;
         metrics::counter!("catalog_races_total").increment(1);

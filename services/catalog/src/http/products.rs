@@ -1,9 +1,12 @@
 //! Products over HTTP.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use steelyard_domain::api::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 use steelyard_domain::fault::Invalid;
@@ -23,6 +26,10 @@ use crate::products::{self, Adjusted, Filter, Position, Saved};
 
 /// The longest search.
 const QUERY_CHARS_MAX: usize = 200;
+/// What is read of a refused import, so that its sender sees the answer: chunks of up to 400 KiB
+/// or so, and for how long.
+const UNREAD_CHUNKS_MAX: usize = 1_000;
+const UNREAD_WAIT_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,10 +179,24 @@ pub(super) async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportReport>, HttpError> {
-    require_ndjson(&headers)?;
-    let pool = app.pool()?;
-    let report = import::import(pool, body.into_data_stream(), app.import_bytes_max).await;
-    report.map(Json).map_err(|failure| match failure {
+    let mut body = body.into_data_stream();
+    let imported = import_from(&app, &headers, &mut body).await;
+    if imported.is_err() {
+        // A connection that is closed with bytes unread is reset, and the answer lost with it.
+        let unread = body.take(UNREAD_CHUNKS_MAX).for_each(async |_| {});
+        drop(tokio::time::timeout(UNREAD_WAIT_MAX, unread).await);
+    }
+    imported.map(Json)
+}
+
+async fn import_from(
+    app: &App,
+    headers: &HeaderMap,
+    body: &mut BodyDataStream,
+) -> Result<ImportReport, HttpError> {
+    require_ndjson(headers)?;
+    let report = import::import(app.pool()?, body, app.import_bytes_max).await;
+    report.map_err(|failure| match failure {
         ImportFailure::TooLarge { lines } => {
             let max = app.import_bytes_max;
             let detail =

@@ -22,6 +22,10 @@ pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 const SET_LINES_MAX: usize = 500;
 /// Text that waits for its transaction, so that few long lines weigh no more than many short ones.
 const SET_BYTES_MAX: usize = 1024 * 1024;
+/// Faults that the report names of one line.
+const LINE_FAULTS_MAX: usize = 10;
+/// Characters of a fault's place and of its words in the report.
+const FAULT_CHARS_MAX: usize = 256;
 
 /// Why an import ended early. What was saved until then stands, and sending it again finds it
 /// unchanged.
@@ -159,11 +163,27 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn refuse(&mut self, line: u64, errors: Vec<Fault>) {
+    fn refuse(&mut self, line: u64, mut errors: Vec<Fault>) {
         self.report.failed += 1;
         if self.report.errors.len() < ImportReport::ERRORS_MAX {
+            // Faults repeat what they complain of, and a line may be one long field name.
+            errors.truncate(LINE_FAULTS_MAX);
+            for Fault {
+                pointer, detail, ..
+            } in &mut errors
+            {
+                clip(pointer);
+                clip(detail);
+            }
             self.report.errors.push(ImportError { line, errors });
         }
+    }
+}
+
+fn clip(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(FAULT_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
     }
 }
 

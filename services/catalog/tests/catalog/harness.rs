@@ -89,10 +89,14 @@ impl Shop {
             let base = format!("http://{}", addrs.api).parse().unwrap();
             Internal::new("catalog", base, Secret::new(token), SOON).unwrap()
         };
+        let options = PoolOptions {
+            application_name: "test",
+            ..PoolOptions::new("catalog")
+        };
         Self {
             client: client(TOKEN),
             stranger: client("not the token"),
-            pool: steelyard_store::connect(&database.url, &PoolOptions::new("catalog")).unwrap(),
+            pool: steelyard_store::connect(&database.url, &options).unwrap(),
             addrs,
             _stop: stop.clone().drop_guard(),
             stop,
@@ -164,7 +168,7 @@ impl Shop {
         };
         wait_for("the catalog's connections end", SOON, async || {
             let others = "SELECT count(*) FROM pg_stat_activity
-                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                          WHERE datname = current_database() AND application_name = 'catalog'";
             one(others).await == 0
         })
         .await;

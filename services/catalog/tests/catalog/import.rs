@@ -141,6 +141,13 @@ async fn a_hundred_thousand_bad_lines_make_a_bounded_answer() {
     let answer = import(&shop, "[]\n".repeat(100_000)).await;
     assert_eq!(counts(&answer)[5], 100_000);
     assert_eq!(answer.body["errors"].as_array().unwrap().len(), 1_000);
+    let field = format!("{{\"{}\": 1}}\n", "ä".repeat(30_000));
+    let answer = import(&shop, field.repeat(15)).await;
+    assert_eq!(counts(&answer)[5], 15);
+    assert!(
+        answer.body.to_string().len() < 15 * 2_000,
+        "faults do not repeat whole lines"
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::json;
 use steelyard_domain::internal::paths::RESERVATIONS;
 use steelyard_testkit::wait_for;
 
-use crate::harness::{SOON, Shop, is_reserved, order};
+use crate::harness::{Answer, SOON, Shop, is_reserved, order};
 
 #[tokio::test]
 async fn the_catalog_starts_without_postgres_and_outlives_its_absence() {
@@ -16,6 +16,18 @@ async fn the_catalog_starts_without_postgres_and_outlives_its_absence() {
     let away = shop.post(RESERVATIONS, json!({"orders": []})).await;
     assert_eq!(away.problem(), (503, "database_away", ""));
     assert!(!shop.is_ready().await);
+    for _ in 0..20 {
+        let import = shop
+            .client
+            .request(reqwest::Method::POST, "/internal/products/import");
+        let import = import.header("content-type", "application/x-ndjson");
+        let refused = Answer::to(import.body("{}\n".repeat(1_000_000))).await;
+        assert_eq!(
+            refused.problem(),
+            (503, "database_away", ""),
+            "it is told, not cut off"
+        );
+    }
 
     proxy.restore();
     wait_for("the catalog is ready", SOON, async || shop.is_ready().await).await;

@@ -1,7 +1,10 @@
 //! What a FIFO queue remembers of the last five minutes: sends to be told apart from their repeats, and receives that a
 //! client may ask for again.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,8 +15,8 @@ pub(crate) const INTERVAL_MS: u64 = 300_000;
 /// A map whose entries are all kept for [`INTERVAL_MS`].
 #[derive(Debug)]
 pub(crate) struct Recent<V> {
-    entries: HashMap<String, (u64, V)>,
-    by_age: VecDeque<(u64, String)>,
+    entries: HashMap<Arc<str>, (u64, V)>,
+    by_age: VecDeque<(u64, Arc<str>)>,
 }
 
 impl<V> Default for Recent<V> {
@@ -36,7 +39,8 @@ impl<V> Recent<V> {
 
     /// Remembers `value` until [`INTERVAL_MS`] after `start_ms`; replaces what was remembered under `key`.
     pub(crate) fn insert(&mut self, key: String, start_ms: u64, value: V) {
-        self.by_age.push_back((start_ms, key.clone()));
+        let key = Arc::<str>::from(key);
+        self.by_age.push_back((start_ms, Arc::clone(&key)));
         self.entries.insert(key, (start_ms, value));
     }
 
@@ -80,7 +84,7 @@ impl<V> Recent<V> {
             if let Some((latest, value)) = self.entries.get(key)
                 && latest == start_ms
             {
-                chunk.push((key.clone(), *start_ms, value.clone()));
+                chunk.push((key.to_string(), *start_ms, value.clone()));
             }
         }
         chunk

@@ -155,13 +155,13 @@ impl KeyStore {
             JwksSource::File(_) => store.keep(read(&source, None).await?)?,
             JwksSource::Url(_) => {}
         }
-        let http = reqwest::Client::builder()
-            .timeout(FETCH_MAX)
-            .build()
-            .map_err(|error| KeysError(error.to_string()))?;
+        let http = match &source {
+            JwksSource::Url(_) => Some(client()?),
+            JwksSource::Inline(_) | JwksSource::File(_) => None,
+        };
         let refreshed = Arc::clone(&store);
         tokio::spawn(async move {
-            let refreshing = refreshed.refresh(&source, &http, refresh_every);
+            let refreshing = refreshed.refresh(&source, http.as_ref(), refresh_every);
             stop.run_until_cancelled(refreshing).await;
         });
         Ok(store)
@@ -184,12 +184,10 @@ impl KeyStore {
         Ok(())
     }
 
-    async fn refresh(&self, source: &JwksSource, http: &reqwest::Client, every: Duration) {
+    async fn refresh(&self, source: &JwksSource, http: Option<&reqwest::Client>, every: Duration) {
         loop {
             let started = Instant::now();
-            let read = read(source, Some(http))
-                .await
-                .and_then(|json| self.keep(json));
+            let read = read(source, http).await.and_then(|json| self.keep(json));
             let pause = match read {
                 Ok(()) => every,
                 Err(error) => {
@@ -215,6 +213,11 @@ async fn read(source: &JwksSource, http: Option<&reqwest::Client>) -> Result<Str
         (JwksSource::Inline(json), _) => Ok(json.clone()),
         (JwksSource::Url(url), None) => Err(KeysError(format!("{url} was not read yet"))),
     }
+}
+
+fn client() -> Result<reqwest::Client, KeysError> {
+    let client = reqwest::Client::builder().timeout(FETCH_MAX).build();
+    client.map_err(|error| KeysError(error.to_string()))
 }
 
 async fn fetch(http: &reqwest::Client, url: Url) -> anyhow::Result<String> {

@@ -74,6 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         queue.clone(),
         ProducerOptions::default(),
     );
+    let run = std::process::id();
     let (began, cpu) = (Instant::now(), cpu_ms());
     let mut tasks = JoinSet::new();
     for client in 0..CLIENTS {
@@ -82,7 +83,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             for n in 0..messages / CLIENTS {
                 let (group, dedup) = (
                     format!("g{client}-{}", n % 50),
-                    format!("{client}-{n}-{began:?}"),
+                    format!("{client}-{n}-{run}"),
                 );
                 producer
                     .send(OutgoingMessage::fifo(group, dedup, "x".repeat(BODY_BYTES)))

@@ -43,7 +43,12 @@ pub struct PlaceOrderBody {
     /// Where the invoice goes, when that is elsewhere.
     pub bill_to: Option<AddressBody>,
     /// For messages about the order.
-    #[schema(min_length = 3, max_length = 254, pattern = "^[^@]+@.+$", example = "buyer@example.com")]
+    #[schema(
+        min_length = 3,
+        max_length = 254,
+        pattern = "^[^@]+@.+$",
+        example = "buyer@example.com"
+    )]
     pub email: Option<String>,
     /// How it is paid; `invoice` when left out.
     pub payment: Option<PaymentBody>,

@@ -36,6 +36,7 @@ mod postgres;
 mod process;
 mod programs;
 mod redis;
+mod server;
 pub mod supervise;
 
 pub use error::Error;
@@ -45,6 +46,7 @@ pub use postgres::Postgres;
 pub use process::{free_port, is_alive, log_tail, random_secret, serves};
 pub use programs::{Program, Search, Version};
 pub use redis::Redis;
+pub use server::Server;
 
 use std::time::Duration;
 

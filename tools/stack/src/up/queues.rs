@@ -25,10 +25,12 @@ pub(super) const WEBHOOKS: &str = "webhooks.fifo";
 /// 14 days: an order waits as long as that for its worker.
 const RETENTION_SECONDS: &str = "1209600";
 const VISIBILITY_SECONDS: &str = "60";
-/// Receives before SQS itself moves a message aside.
-const RECEIVES_MAX: u32 = 5;
+/// Receives before SQS itself moves a message aside. Far above the workers' own ten attempts, since SQS also counts
+/// receives that nobody handled (deploys, crashes, a bad message ahead in the group) and moves without a reason: it is
+/// the net for messages that kill their worker.
+const RECEIVES_MAX: u32 = 100;
 
-/// Makes the queues, each with its dead-letter queue. What is there already stays.
+/// Makes the queues, each with its dead-letter queue. Messages that are there already stay.
 pub(super) async fn provision(aws: &Aws) -> anyhow::Result<()> {
     let client = client(aws).await;
     for queue in [ORDERS, DOCUMENTS, WEBHOOKS] {
@@ -50,12 +52,28 @@ pub(super) async fn provision(aws: &Aws) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes the queue, or brings one that an earlier version made to what is expected today.
 async fn make(
     client: &Client,
     aws: &Aws,
     queue: &str,
-    attributes: HashMap<QueueAttributeName, String>,
+    mut attributes: HashMap<QueueAttributeName, String>,
 ) -> anyhow::Result<String> {
+    if let Ok(found) = client.get_queue_url().queue_name(queue).send().await
+        && let Some(url) = found.queue_url
+    {
+        // What a queue is cannot be changed, and SQS refuses to hear it again.
+        attributes.remove(&QueueAttributeName::FifoQueue);
+        client
+            .set_queue_attributes()
+            .queue_url(&url)
+            .set_attributes(Some(attributes))
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
+            .with_context(|| format!("cannot set the attributes of {queue} at {}", aws.sqs_url))?;
+        return Ok(url);
+    }
     client
         .create_queue()
         .queue_name(queue)

@@ -106,7 +106,7 @@ impl Stores {
                 "postgres",
                 part(
                     &self.database,
-                    postgres.map(Postgres::pid),
+                    postgres.map(|server| server.pid()),
                     postgres.map(|p| p.log().to_owned()),
                 ),
             ),
@@ -114,7 +114,7 @@ impl Stores {
                 "redis",
                 part(
                     &self.redis,
-                    redis.map(Redis::pid),
+                    redis.map(|server| server.pid()),
                     redis.map(|r| r.log().to_owned()),
                 ),
             ),

@@ -36,45 +36,96 @@ pub enum Said<'a> {
     Output(&'a str),
 }
 
-/// Makes sure that Postgres and Redis are there, and installs what is missing; `say` hears of it.
+/// Something that can be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The server.
+    Postgres,
+    /// The server, or Valkey.
+    Redis,
+    /// Python with virtual environments, for tests that run other people's tools.
+    Python,
+}
+
+impl Need {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "Postgres",
+            Self::Redis => "Redis",
+            Self::Python => "Python",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match (self, cfg!(target_os = "macos")) {
+            (Self::Postgres, true) => "postgresql@17",
+            (Self::Postgres, false) => "postgresql",
+            (Self::Redis, true) => "redis",
+            (Self::Redis, false) => "redis-server",
+            (Self::Python, true) => "python3",
+            // Debian keeps `ensurepip` out of `python3`.
+            (Self::Python, false) => "python3-venv",
+        }
+    }
+
+    fn check(self, search: &Search) -> Result<(), Error> {
+        match self {
+            Self::Postgres => search.postgres().map(|_| ()),
+            Self::Redis => search.redis().map(|_| ()),
+            Self::Python => {
+                let works = std::process::Command::new("python3")
+                    .args(["-c", "import venv, ensurepip"])
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status()
+                    .is_ok_and(|status| status.success());
+                if works { Ok(()) } else { Err(missing(&[self])) }
+            }
+        }
+    }
+
+    /// Named explicitly: a package would not be looked at.
+    fn is_pinned(self, search: &Search) -> bool {
+        match self {
+            Self::Postgres => search.postgres_bin.is_some(),
+            Self::Redis => search.redis_server.is_some(),
+            Self::Python => false,
+        }
+    }
+}
+
+/// Makes sure that these are there, and installs what is missing; `say` hears of it.
 ///
 /// # Errors
 /// [`Error::Missing`] with the command to run where this process may not install, [`Error::Install`] when the package
 /// manager fails, [`Error::TooOld`] when an old binary is in the way.
-pub async fn ensure(search: &Search, say: &(dyn Fn(Said<'_>) + Sync)) -> Result<(), Error> {
-    let mut missing = Vec::new();
-    for (what, found) in [("Postgres", search.postgres()), ("Redis", search.redis())] {
-        match found {
-            Ok(_) => {}
-            // Named explicitly, so a package would not be looked at either.
-            Err(error @ Error::Missing { .. }) if is_pinned(search, what) => return Err(error),
-            Err(Error::Missing { .. }) => missing.push(what),
-            Err(other) => return Err(other),
+pub async fn ensure(
+    search: &Search,
+    needs: &[Need],
+    say: &(dyn Fn(Said<'_>) + Sync),
+) -> Result<(), Error> {
+    let mut wanted = Vec::new();
+    for need in needs {
+        match need.check(search) {
+            Ok(()) => {}
+            Err(Error::Missing { .. }) if !need.is_pinned(search) => wanted.push(*need),
+            Err(error) => return Err(error),
         }
     }
-    if missing.is_empty() {
+    if wanted.is_empty() {
         return Ok(());
     }
     let Some(installer) = Installer::detect(search).await else {
-        return Err(self::missing(&missing));
+        return Err(missing(&wanted));
     };
-    let mut command = installer.command(&missing);
+    let command = shown(&wanted);
     say(Said::Step(&format!(
-        "{} not found, installing: {}",
-        missing.join(" and "),
-        shown(&missing)
+        "{} not found, installing: {command}",
+        names(&wanted)
     )));
-    run(&mut command, &shown(&missing), say).await?;
-    search.postgres()?;
-    search.redis()?;
-    Ok(())
-}
-
-fn is_pinned(search: &Search, what: &str) -> bool {
-    match what {
-        "Postgres" => search.postgres_bin.is_some(),
-        _ => search.redis_server.is_some(),
-    }
+    run(&mut installer.command(&wanted), &command, say).await?;
+    wanted.iter().try_for_each(|need| need.check(search))
 }
 
 enum Installer {
@@ -108,7 +159,7 @@ impl Installer {
         on_path("brew").then_some(Self::Brew)
     }
 
-    fn command(&self, missing: &[&str]) -> Command {
+    fn command(&self, needs: &[Need]) -> Command {
         let mut command = match self {
             Self::Apt { sudo: false } => Command::new("sh"),
             Self::Apt { sudo: true } => {
@@ -122,23 +173,22 @@ impl Installer {
             Self::Apt { .. } => command.args(["-c", APT_SCRIPT, "install"]),
             Self::Brew => command.arg("install"),
         };
-        command.args(missing.iter().map(|what| package(what)));
+        command.args(needs.iter().map(|need| need.package()));
         command
     }
 }
 
-fn package(what: &str) -> &'static str {
-    match (what, cfg!(target_os = "macos")) {
-        ("Postgres", true) => "postgresql@17",
-        ("Postgres", false) => "postgresql",
-        (_, true) => "redis",
-        (_, false) => "redis-server",
-    }
+fn names(needs: &[Need]) -> String {
+    needs
+        .iter()
+        .map(|need| need.name())
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 /// What a person would type, for messages.
-fn shown(missing: &[&str]) -> String {
-    let packages: Vec<&str> = missing.iter().map(|what| package(what)).collect();
+fn shown(needs: &[Need]) -> String {
+    let packages: Vec<&str> = needs.iter().map(|need| need.package()).collect();
     if cfg!(target_os = "macos") {
         format!("brew install {}", packages.join(" "))
     } else {
@@ -150,16 +200,16 @@ fn shown(missing: &[&str]) -> String {
 }
 
 /// The error that names what is missing and the one command that installs it.
-pub(crate) fn missing(missing: &[&str]) -> Error {
-    let is = if missing.len() == 1 { "is" } else { "are" };
+pub(crate) fn missing(needs: &[Need]) -> Error {
+    let is = if needs.len() == 1 { "is" } else { "are" };
     let sudo = if cfg!(target_os = "macos") || geteuid().is_root() {
         ""
     } else {
         "sudo "
     };
     Error::Missing {
-        what: format!("{} {is}", missing.join(" and ")),
-        remedy: format!("{sudo}{}", shown(missing)),
+        what: format!("{} {is}", names(needs)),
+        remedy: format!("{sudo}{}", shown(needs)),
     }
 }
 

@@ -1,20 +1,43 @@
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal;
 use nix::unistd::Pid;
 
-/// A port of 127.0.0.1 that was free a moment ago. Another process may take it first: try again then.
+/// Below every system's range of ports for outgoing connections (Linux: from 32768, macOS: from 49152), or a connection
+/// of anyone's would take the port before its server does; above the ports that servers are usually given.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port of 127.0.0.1 that was free a moment ago, and is not given to anyone else in this process until thousands were.
+/// Another process may still take it first: try again then.
 ///
 /// # Errors
-/// When the machine has no port left.
+/// When no port is free.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    let span = PORTS.end - PORTS.start;
+    // Processes begin at different places.
+    let next = NEXT.get_or_init(|| {
+        let [low, high, ..] = RandomState::new()
+            .hash_one(std::process::id())
+            .to_ne_bytes();
+        AtomicU16::new(u16::from_ne_bytes([low, high]))
+    });
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for _ in 0..span {
+        let port = PORTS.start + next.fetch_add(1, Ordering::Relaxed) % span;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Whether a process with this pid exists (a zombie counts until it is reaped).

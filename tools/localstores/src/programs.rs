@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Error, install};
+use crate::Error;
+use crate::install::{self, Need};
 
 /// A server binary with its version.
 #[derive(Clone, Debug)]
@@ -81,7 +82,7 @@ impl Search {
             // binaries are one file that goes by the name it is called by.)
             .filter_map(|dir| program(&dir.join("postgres").canonicalize().ok()?))
             .max_by_key(|program| program.version);
-        accept("Postgres", found, POSTGRES_OLDEST)
+        accept(Need::Postgres, found, POSTGRES_OLDEST)
     }
 
     /// `redis-server`, or `valkey-server` where the distribution has that instead.
@@ -101,7 +102,7 @@ impl Search {
             .iter()
             .filter_map(|path| program(path))
             .max_by_key(|program| program.version);
-        accept("Redis", found, REDIS_OLDEST)
+        accept(Need::Redis, found, REDIS_OLDEST)
     }
 
     fn path_dirs(&self) -> Vec<PathBuf> {
@@ -112,11 +113,11 @@ impl Search {
     }
 }
 
-fn accept(what: &'static str, found: Option<Program>, needed: Version) -> Result<Program, Error> {
+fn accept(need: Need, found: Option<Program>, needed: Version) -> Result<Program, Error> {
     match found {
-        None => Err(install::missing(&[what])),
+        None => Err(install::missing(&[need])),
         Some(program) if program.version < needed => Err(Error::TooOld {
-            what,
+            what: need.name(),
             path: program.path,
             found: program.version,
             needed,

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use steelyard_localstores::{Durability, Postgres, StoreOptions, install};
+use steelyard_localstores::install::{self, Need, Said};
+use steelyard_localstores::{Durability, Postgres, StoreOptions};
 use tokio::process::Command;
 
 use crate::cli::TestArgs;
@@ -16,7 +17,12 @@ use crate::progress::Progress;
 pub async fn command(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::new();
     let options = StoreOptions::new(Durability::Throwaway);
-    install::ensure(&options.search, &|said| progress.install(said)).await?;
+    let say = |said: Said<'_>| progress.install(said);
+    install::ensure(&options.search, &[Need::Postgres, Need::Redis], &say).await?;
+    // Some tests hold the system against other people's tools from PyPI, and say themselves when they cannot.
+    if let Err(error) = install::ensure(&options.search, &[Need::Python], &say).await {
+        progress.note(&error.to_string());
+    }
     let dir = std::env::temp_dir().join(format!("steelyard-test-run-{}", std::process::id()));
     let postgres = Postgres::start(&dir, &options).await?;
     progress.done(&format!(

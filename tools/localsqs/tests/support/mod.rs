@@ -114,10 +114,11 @@ impl Process {
 
     /// SIGTERM; gives whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
-        let pid = self.child.id().to_string();
+        // The shell's own: a small Debian has no `kill` program.
+        let kill = format!("kill -TERM {}", self.child.id());
         assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
+            Command::new("sh")
+                .args(["-c", &kill])
                 .status()
                 .unwrap()
                 .success()

@@ -4,7 +4,8 @@ use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use steelyard_localstores::{Durability, Postgres, Redis, StoreOptions, install};
+use steelyard_localstores::install::{self, Need};
+use steelyard_localstores::{Durability, Postgres, Redis, StoreOptions};
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -30,9 +31,10 @@ impl Stores {
             named("DATABASE_URL", &["postgres", "postgresql"], 5432, progress).await?;
         let named_redis = named("REDIS_URL", &["redis", "rediss"], 6379, progress).await?;
         let options = StoreOptions::new(Durability::Honest);
-        if named_database.is_none() || named_redis.is_none() {
-            install::ensure(&options.search, &|said| progress.install(said)).await?;
-        }
+        let mut needs = Vec::new();
+        needs.extend(named_database.is_none().then_some(Need::Postgres));
+        needs.extend(named_redis.is_none().then_some(Need::Redis));
+        install::ensure(&options.search, &needs, &|said| progress.install(said)).await?;
         // Both at once: each waits on its own disk syncs.
         if named_database.is_none() {
             progress.doing("starting Postgres");

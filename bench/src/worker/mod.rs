@@ -68,12 +68,18 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
     target.pause_worker()?;
     backlog.send("f", options.orders).await?;
-    let before = target.usage().await?;
+    let before = target.usage()?;
     let began = Instant::now();
     target.resume_worker()?;
     let settled_in = target.settled(DRAIN_MAX).await?;
-    let after = target.usage().await?;
+    let after = target.usage()?;
     target.drained(DRAIN_MAX).await?;
+    let confirmed = target.confirmed().await?;
+    let expected = i64::try_from(options.warm_up + options.orders)?;
+    anyhow::ensure!(
+        confirmed == expected,
+        "{confirmed} orders are confirmed, not {expected}"
+    );
     println!(
         "backlog: {}",
         line(options.orders, settled_in, &before, &after)

@@ -174,7 +174,14 @@ impl Target {
         }
     }
 
-    pub(super) async fn usage(&self) -> anyhow::Result<Usage> {
+    /// Orders that were confirmed so far.
+    pub(super) async fn confirmed(&self) -> anyhow::Result<i64> {
+        let mut connection = PgConnection::connect(&self.postgres.url("postgres")).await?;
+        let count = "SELECT count(*) FROM orders.orders WHERE status = 'confirmed'";
+        Ok(sqlx::query_scalar(count).fetch_one(&mut connection).await?)
+    }
+
+    pub(super) fn usage(&self) -> anyhow::Result<Usage> {
         let worker = self.worker_pid()?;
         let (rss_kib, rss_peak_kib) = rss_kib(worker)?;
         let of = |child: &Child| cpu_ms(child.id().context("a part has ended")?);
@@ -190,14 +197,13 @@ impl Target {
     }
 
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        for child in [
+        let children = [
             self.worker.as_mut(),
             Some(&mut self.catalog),
             Some(&mut self.sqs),
-        ] {
-            if let Some(child) = child {
-                child.kill().await?;
-            }
+        ];
+        for child in children.into_iter().flatten() {
+            child.kill().await?;
         }
         self.redis.stop().await?;
         self.postgres.stop().await?;

@@ -166,11 +166,18 @@ async fn run(
             changed = mode.changed() => if changed.is_err() { return },
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
+                // One look for both: who connects while the server is taken away is cut or refused, never left over.
+                let (refuse, cut) = {
+                    let mode = mode.borrow();
+                    (mode.refuse, mode.cut.clone())
+                };
+                if refuse {
+                    continue;
+                }
                 counts.accepted.fetch_add(1, Ordering::Relaxed);
                 let (mode, counts) = (mode.clone(), Arc::clone(&counts));
                 tokio::spawn(async move {
                     counts.open.fetch_add(1, Ordering::Relaxed);
-                    let cut = mode.borrow().cut.clone();
                     let _ = cut.run_until_cancelled_owned(connection(client, target, mode, &counts)).await;
                     counts.open.fetch_sub(1, Ordering::Relaxed);
                 });

@@ -80,6 +80,46 @@ async fn a_proxy_refuses_cuts_stalls_and_restores() {
     assert!(proxy.status().received > 0);
 }
 
+/// Clients reconnect at once when they are cut: none of them may slip through.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_who_reconnects_at_once_outlives_a_refusal() {
+    let redis = redis().await;
+    let proxy = proxy(redis.address()).await;
+    for _ in 0..50 {
+        let address = proxy.address();
+        let eager: Vec<_> = (0..4)
+            .map(|_| {
+                tokio::spawn(async move {
+                    while let Ok(mut stream) = TcpStream::connect(address).await {
+                        let _ = stream.read(&mut [0; 1]).await;
+                    }
+                })
+            })
+            .collect();
+        wait_for("all are connected", Duration::from_secs(5), async || {
+            proxy.status().open >= 4
+        })
+        .await;
+        proxy.refuse();
+        for client in eager {
+            tokio::time::timeout(Duration::from_secs(5), client)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        wait_for("all are gone", Duration::from_secs(5), async || {
+            proxy.status().open == 0
+        })
+        .await;
+        proxy.restore();
+        wait_for_ok("it listens again", Duration::from_secs(5), async || {
+            TcpStream::connect(address).await
+        })
+        .await;
+        proxy.cut();
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_adds_latency() {
     let redis = redis().await;

@@ -11,6 +11,7 @@ use steelyard_status::{
     CALL_MAX, Error, Publisher, ReceiptReader, ReceiptWriter, Redis, StatusChange, Subscription,
     Watch, WatchEvent,
 };
+use steelyard_testkit::wait_for_ok;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -135,7 +136,11 @@ async fn a_waiter_hears_of_its_own_order_and_of_an_outage() {
     server.kill().await;
     server.start_again().await;
     assert_eq!(next(&mut mine).await, Some(WatchEvent::MayHaveMissed));
-    publisher.publish(&[change(1, 4)]).await.unwrap();
+    // Its own connection may still be the one that broke; the next call has a new one.
+    wait_for_ok("the publisher is connected again", PATIENCE, async || {
+        publisher.publish(&[change(1, 4)]).await
+    })
+    .await;
     assert_eq!(
         next(&mut mine).await,
         Some(WatchEvent::Changed(change(1, 4)))

@@ -1,5 +1,4 @@
 //! Traces leave the process for a collector, as children of the caller's.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use stand::catalog::Stock;
 use stand::commands::{body_of, cancel, order_id, place, place_of, ship};
 use stand::{DEAD, ORDERS, SOON, WEBHOOKS, database, only, stand as prepared, started};
+use steelyard_domain::event::OrderEvent;
 use steelyard_domain::order::OrderStatus;
 use steelyard_testkit::{proxy, wait_for};
 
@@ -251,4 +252,52 @@ async fn a_stop_finishes_what_is_in_hand_and_leaves_the_rest_on_the_queue() {
     );
     assert_eq!(stand.number("SELECT count(*) FROM inbox").await, 300);
     assert_eq!(stand.depths(DEAD).await, (0, 0));
+}
+
+#[tokio::test]
+async fn events_wait_in_the_outbox_while_their_queues_are_away_and_keep_their_order() {
+    let mut stand = prepared().await;
+    stand.configure(only("worker,api"));
+    stand.start().await;
+    let proxy = proxy(stand.sqs_address()).await;
+    stand.configure(only("relay"));
+    stand.configure(|config| {
+        config.sqs = steelyard_queue::SqsConfig::local(format!("http://{}", proxy.address()));
+    });
+    proxy.refuse();
+    stand.start().await;
+    let id = order_id("a", "1");
+    stand
+        .send(&[
+            place("a", "1"),
+            ship("a", id, "s"),
+            place("a", "2"),
+            place("b", "1"),
+        ])
+        .await;
+    stand.drained().await;
+    assert_eq!(stand.number("SELECT count(*) FROM outbox").await, 4);
+    assert_eq!(stand.depths(WEBHOOKS).await, (0, 0));
+    proxy.restore();
+    let told = stand.receive(WEBHOOKS, 4).await;
+    let told: Vec<OrderEvent> = told
+        .iter()
+        .map(|message| serde_json::from_str(&message.body).unwrap())
+        .collect();
+    let of_a = told
+        .iter()
+        .filter(|event| event.customer_id.as_str() == "a");
+    let of_a: Vec<_> = of_a
+        .map(|event| (event.order.sequence, event.kind.as_str()))
+        .collect();
+    let expected = [
+        (1, "order.confirmed"),
+        (1, "order.shipped"),
+        (2, "order.confirmed"),
+    ];
+    assert_eq!(of_a, expected);
+    wait_for("the outbox is empty", SOON, async || {
+        stand.number("SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
 }

@@ -36,7 +36,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 100)]
     modest_per_s: usize,
     /// Passed to the worker as `SET_MESSAGES_MAX`.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 50)]
     set_messages_max: usize,
     /// Passed to the worker as `SETS_IN_FLIGHT_MAX`.
     #[arg(long, default_value_t = 3)]

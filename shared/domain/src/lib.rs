@@ -14,6 +14,7 @@
 //! | [`tax`], [`totals`] | rates per category and country; sums that add up to the cent |
 //! | [`api`] | problem documents, lists, receipts, products |
 //! | [`internal`] | calls between services |
+//! | [`object`] | objects that come as objects |
 //! | [`scope`] | who may do what |
 
 pub mod api;
@@ -23,6 +24,7 @@ pub mod fault;
 pub mod id;
 pub mod internal;
 pub mod money;
+pub mod object;
 pub mod order;
 pub mod product;
 pub mod scope;

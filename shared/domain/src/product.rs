@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::fault::{Fault, Faults};
 use crate::id::Sku;
 use crate::money::{Currency, UnitPrice};
-use crate::text;
+use crate::{object, text};
 
 /// A product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -95,6 +95,7 @@ pub struct ProductBody {
     pub category: Option<String>,
     /// One price per currency, at most 50.
     #[schema(max_items = 50)]
+    #[serde(deserialize_with = "object::many")]
     pub prices: Vec<Price>,
     /// `standard` when left out.
     #[schema(max_length = 32)]
@@ -102,6 +103,7 @@ pub struct ProductBody {
     /// `active` when left out.
     pub status: Option<ProductStatus>,
     /// A goods receipt or correction to book along with it, once per `reference`.
+    #[serde(default, deserialize_with = "object::maybe")]
     pub stock: Option<StockAdjustmentBody>,
 }
 
@@ -154,6 +156,8 @@ pub struct StockAdjustment {
 
 /// Units that one booking may move.
 pub const ADJUST_MAX: i64 = 1_000_000_000;
+/// Words that stand where a SKU does in the paths of the API (`/v1/products/import`): no product can have them.
+pub const RESERVED_SKUS: [&str; 2] = ["import", "export"];
 /// Currencies in which a product may have a price.
 pub const PRICES_MAX: usize = 50;
 
@@ -180,6 +184,16 @@ impl ProductBody {
                 None
             }
         };
+        if let Some(word) = sku
+            .as_ref()
+            .and_then(|sku| RESERVED_SKUS.into_iter().find(|word| sku.as_str() == *word))
+        {
+            faults.add(
+                "/sku",
+                "reserved",
+                format!("{word} is a word of the API's paths; choose another SKU"),
+            );
+        }
         faults.take(|| "/name".into(), text::line(&self.name, 256));
         if let Some(description) = &self.description {
             // Line breaks are the one control that a description needs.
@@ -311,4 +325,22 @@ pub struct ImportError {
     pub line: u64,
     /// What is wrong with it.
     pub errors: Vec<Fault>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ProductBody;
+
+    #[test]
+    fn a_sku_that_no_path_could_name_is_refused() {
+        for sku in ["import", "export"] {
+            let body = format!(r#"{{"sku":"{sku}","name":"A book","prices":[]}}"#);
+            let body: ProductBody = serde_json::from_str(&body).expect("a body");
+            let faults = body.check(None).expect_err(sku);
+            assert_eq!(
+                (faults[0].pointer.as_str(), &*faults[0].code),
+                ("/sku", "reserved")
+            );
+        }
+    }
 }

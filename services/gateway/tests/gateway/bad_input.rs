@@ -88,9 +88,19 @@ fn bodies(gateway: &Gateway) -> Vec<Case> {
             raw(gateway, "[".repeat(100_000)),
             422,
             "validation_failed",
-            "/0",
+            "",
         ),
         case("a list", raw(gateway, "[]"), 422, "validation_failed", ""),
+        invalid(
+            "an address as a list",
+            "/ship_to",
+            json!(["Ann", "1 Quay St", null, "Hull", null, null, "GB", null]),
+        ),
+        invalid(
+            "a line as a list",
+            "/lines/0",
+            json!(["85123A", 1, "1.00", null]),
+        ),
         case(
             "1e400 as a quantity",
             raw(

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::fault::{Fault, Faults, Invalid};
 use crate::id::{CustomerId, Sku};
 use crate::money::{Currency, UnitPrice};
-use crate::text;
+use crate::{object, text};
 
 /// Lines an order may have.
 pub const LINES_MAX: usize = 2_000;
@@ -37,10 +37,13 @@ pub struct PlaceOrderBody {
     pub placed_at: Option<String>,
     /// 1 to 2,000 lines; the same SKU may stand on several.
     #[schema(min_items = 1, max_items = 2000)]
+    #[serde(deserialize_with = "object::many")]
     pub lines: Vec<PlaceLineBody>,
     /// Where the goods go; its country decides the tax.
+    #[serde(deserialize_with = "object::one")]
     pub ship_to: AddressBody,
     /// Where the invoice goes, when that is elsewhere.
+    #[serde(default, deserialize_with = "object::maybe")]
     pub bill_to: Option<AddressBody>,
     /// For messages about the order.
     #[schema(
@@ -51,6 +54,7 @@ pub struct PlaceOrderBody {
     )]
     pub email: Option<String>,
     /// How it is paid; `invoice` when left out.
+    #[serde(default, deserialize_with = "object::maybe")]
     pub payment: Option<PaymentBody>,
     /// The shop's own notes: up to 50 entries.
     pub metadata: Option<BTreeMap<String, String>>,

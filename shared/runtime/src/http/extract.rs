@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use steelyard_domain::object::Object;
 
 use super::problem::HttpError;
 
@@ -100,19 +101,22 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), HttpError> {
     ))
 }
 
-/// Reads JSON; only on failure it reads again, slower, to learn the place.
+/// Reads a JSON object; only on failure it reads again, slower, to learn the place.
 ///
 /// # Errors
 /// 400 `malformed_json` for what is no JSON, 422 `validation_failed` for what has not the expected
 /// shape; both name the place by a JSON pointer.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
-    serde_json::from_slice(bytes).map_err(|error| json_fault::<T>(bytes, &error))
+    match serde_json::from_slice(bytes) {
+        Ok(Object(value)) => Ok(value),
+        Err(error) => Err(json_fault::<T>(bytes, &error)),
+    }
 }
 
 #[cold]
 fn json_fault<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> HttpError {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let place = match serde_path_to_error::deserialize::<_, T>(&mut json) {
+    let place = match serde_path_to_error::deserialize::<_, Object<T>>(&mut json) {
         Err(error) => pointer(error.path()),
         // The value itself was fine: something follows it.
         Ok(_) => String::new(),

@@ -55,6 +55,8 @@
 //!   cancels that group's work ([`Delivery::lost`]); other groups of the set go on.
 //! * **Outage is not poison.** While a breaker holds the [`Tap`] closed nothing is received, and what is in hand goes
 //!   back without being tried again. Retries up to a minute are waited out in hand and cost no receive counts.
+//! * **No stampede.** How much the handler gets at once adapts between set bounds by its own latency and failures; after
+//!   an outage one small set goes first, alone, and the window doubles from there.
 //! * **Park, never drop.** What fails by itself goes to the dead-letter queue with raw body, attributes, reason and first failure
 //!   ([`Parked`]); if it cannot be put there it stays where it is.
 //! * **Every batch answer is inspected** entry by entry; deletes are repeated within limits; a stale receipt is a lost
@@ -90,6 +92,7 @@
 //! | `queue_visibility_calls_total` | counter | heartbeats and hand-backs |
 //! | `queue_leases_lost_total` | counter, `at` | messages whose visibility was lost, found at `heartbeat` or `delete` |
 //! | `queue_in_hand` | gauge | messages received and not yet settled |
+//! | `queue_window_messages` | gauge | messages that handlers may have at once, as it stands now |
 //! | `queue_tap_closed` | gauge | breakers that hold the tap closed |
 
 pub mod backoff;

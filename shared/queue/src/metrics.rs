@@ -112,6 +112,10 @@ impl ConsumerMetrics {
         gauge!("queue_in_hand", "queue" => self.label()).set(figure(messages));
     }
 
+    pub(crate) fn window(&self, messages: usize) {
+        gauge!("queue_window_messages", "queue" => self.label()).set(figure(messages));
+    }
+
     pub(crate) fn tap_closed(&self, breakers: usize) {
         gauge!("queue_tap_closed", "queue" => self.label()).set(figure(breakers));
     }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hand::{Hand, Id, Key};
 use super::heartbeat::Beaten;
+use super::pace::Pace;
 use super::polls::{Polled, Polls};
 use super::sets::{Ended, Running};
 use super::settle::{Ack, Deleted, ParkItem, ParkResult};
@@ -101,6 +102,7 @@ pub(super) struct Core<H> {
     pub(super) polls: Polls,
     pub(super) sets: BTreeMap<u64, Running>,
     pub(super) next_set: u64,
+    pub(super) pace: Pace,
     /// Sets already put together: halves of one that failed as a whole.
     pub(super) cohorts: VecDeque<Vec<Key>>,
     pub(super) ready_since: Option<Instant>,
@@ -121,6 +123,12 @@ pub(super) struct Core<H> {
 impl<H: Handler> Core<H> {
     pub(super) fn new(parts: super::ConsumerBuilder<H>, gauges: Arc<Gauges>) -> Self {
         let now = Instant::now();
+        let options = &parts.options;
+        let pace = Pace::new(
+            options.window_messages_min,
+            options.sets_in_flight_max.max(1) * options.set_messages_max.max(1),
+            options.set_slow_after,
+        );
         let env = Env {
             transport: parts.transport,
             fifo: parts.queue.ends_with(".fifo"),
@@ -141,6 +149,7 @@ impl<H: Handler> Core<H> {
             polls: Polls::new(now),
             sets: BTreeMap::new(),
             next_set: 0,
+            pace,
             cohorts: VecDeque::new(),
             ready_since: None,
             acks: VecDeque::new(),
@@ -224,6 +233,10 @@ impl<H: Handler> Core<H> {
         if self.gauges.in_hand.swap(in_hand, Ordering::Relaxed) != in_hand {
             self.env.metrics.in_hand(in_hand);
         }
+        let window = self.pace.window();
+        if self.gauges.window.swap(window, Ordering::Relaxed) != window {
+            self.env.metrics.window(window);
+        }
         self.gauges.sets.store(self.sets.len(), Ordering::Relaxed);
         self.gauges.polls.store(self.polls.open, Ordering::Relaxed);
     }
@@ -236,6 +249,7 @@ impl<H: Handler> Core<H> {
             let since = *self.tap_closed_since.get_or_insert(now);
             if !was_closed {
                 self.polls.slow_start();
+                self.pace.closed();
             }
             for dependency in self.tap.take_probes() {
                 let probing = self.tap.probe_until_open(dependency);
@@ -338,6 +352,7 @@ impl<H: Handler> Core<H> {
         match &self.stopping {
             None if self.tap_closed_since.is_none() => {
                 by(self.linger_until(now));
+                by(self.trial_until());
                 by(Some(self.polls.after).filter(|at| *at > now));
             }
             None => by(self

@@ -17,6 +17,8 @@ pub struct Health {
     pub in_hand: usize,
     /// Handler calls under way.
     pub sets_in_flight: usize,
+    /// Messages that handlers may have at once, as it stands now.
+    pub window_messages: usize,
     /// Polls under way.
     pub polls_open: usize,
     /// What holds the tap closed; empty while messages flow.
@@ -53,6 +55,7 @@ impl Handle {
             last_good_poll_age: polled_at.map(|at| at.elapsed()),
             in_hand: self.gauges.in_hand.load(Ordering::Relaxed),
             sets_in_flight: self.gauges.sets.load(Ordering::Relaxed),
+            window_messages: self.gauges.window.load(Ordering::Relaxed),
             polls_open: self.gauges.polls.load(Ordering::Relaxed),
             paused_by: self.tap.closed(),
             running_for: started_at.elapsed(),
@@ -69,6 +72,7 @@ impl Handle {
 pub(super) struct Gauges {
     pub(super) in_hand: AtomicUsize,
     pub(super) sets: AtomicUsize,
+    pub(super) window: AtomicUsize,
     pub(super) polls: AtomicUsize,
     times: Mutex<(Instant, Option<Instant>)>,
 }
@@ -78,6 +82,7 @@ impl Gauges {
         Self {
             in_hand: AtomicUsize::new(0),
             sets: AtomicUsize::new(0),
+            window: AtomicUsize::new(0),
             polls: AtomicUsize::new(0),
             times: Mutex::new((Instant::now(), None)),
         }

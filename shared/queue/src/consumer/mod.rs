@@ -6,6 +6,7 @@ mod hand;
 mod health;
 mod heartbeat;
 mod options;
+mod pace;
 mod park;
 mod polls;
 mod sets;

@@ -22,6 +22,13 @@ pub struct ConsumerOptions {
     pub set_messages_max: usize,
     /// Handler calls under way.
     pub sets_in_flight_max: usize,
+    /// Messages that handlers have at once, at the least. How many they really get adapts between this and
+    /// `sets_in_flight_max × set_messages_max`: it starts here, doubles while sets are handled well, and is halved by
+    /// sets that are slow or fail as a whole. After an outage it starts here again, with one set alone.
+    pub window_messages_min: usize,
+    /// A handler call that takes longer is a sign that too much is asked of what it depends on: the window is halved.
+    /// Give several times what a full set takes.
+    pub set_slow_after: Duration,
     /// How long a small set waits for company while another one is under way; none when idle.
     pub set_linger_max: Duration,
     /// After this many attempts (see [`super::Delivery::attempt`]) a `Retry` parks the message. `None`: never.
@@ -70,6 +77,8 @@ impl Default for ConsumerOptions {
             in_hand_max: 1_000,
             set_messages_max: 200,
             sets_in_flight_max: 3,
+            window_messages_min: 10,
+            set_slow_after: Duration::from_secs(2),
             set_linger_max: Duration::from_millis(5),
             attempts_max: Some(10),
             retry_after_min: Duration::from_millis(100),

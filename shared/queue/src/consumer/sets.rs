@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use super::core::{Core, Event};
 use super::hand::{Id, Key, Place};
+use super::pace::{Ticket, Went};
 use super::settle::{Ack, ParkItem};
 use super::{Delivery, Handler, Outcome, Set};
 
@@ -34,6 +35,7 @@ pub(super) struct Running {
     groups: Vec<RunningGroup>,
     messages: usize,
     started: Instant,
+    ticket: Ticket,
     cancel: CancellationToken,
     drop: CancellationToken,
     cancelled_at: Option<Instant>,
@@ -66,6 +68,22 @@ impl Running {
     }
 }
 
+/// A group that fails alone may do so by itself; when several all fail, too much may have been asked.
+fn went(outcomes: &[Outcome], alone: bool) -> Went {
+    let failed =
+        |outcome: &Outcome| matches!(outcome, Outcome::Retry { .. } | Outcome::Isolate { .. });
+    // The rest of a failed group waits behind it.
+    let waits = |outcome: &Outcome| matches!(outcome, Outcome::Wait { .. });
+    let all = outcomes
+        .iter()
+        .all(|outcome| failed(outcome) || waits(outcome));
+    if !alone && all && outcomes.iter().any(failed) {
+        Went::Failed
+    } else {
+        Went::Through
+    }
+}
+
 /// What a group's outcomes come to.
 struct Verdict {
     /// Messages that go back to the front of the group, in order.
@@ -76,13 +94,31 @@ struct Verdict {
 }
 
 impl<H: Handler> Core<H> {
+    /// Messages that handlers have.
+    fn handled_messages(&self) -> usize {
+        self.sets.values().map(|running| running.messages).sum()
+    }
+
+    /// Messages that the next set may have.
+    fn room(&self) -> usize {
+        let room = self.pace.room(self.handled_messages());
+        room.min(self.env.options.set_messages_max.max(1))
+    }
+
+    /// When the set on trial after an outage is overdue.
+    pub(super) fn trial_until(&self) -> Option<Instant> {
+        let started = self.sets.values().map(|running| running.started).min()?;
+        (self.pace.is_on_trial() && self.hand.ready_messages() > 0)
+            .then(|| started + self.env.options.set_slow_after)
+    }
+
     /// Until when a small set waits for company, when that is all that holds it up.
     pub(super) fn linger_until(&self, now: Instant) -> Option<Instant> {
         let options = &self.env.options;
         let may_wait = !self.sets.is_empty()
             && self.sets.len() < options.sets_in_flight_max
             && self.hand.ready_messages() > 0
-            && self.hand.ready_messages() < options.set_messages_max;
+            && self.hand.ready_messages() < self.room();
         let until = self
             .ready_since
             .map(|since| since + options.set_linger_max)?;
@@ -90,26 +126,40 @@ impl<H: Handler> Core<H> {
     }
 
     pub(super) fn start_sets(&mut self, now: Instant) {
+        if self.trial_until().is_some_and(|until| until <= now) {
+            self.pace.trial_is_overdue();
+        }
         while self.sets.len() < self.env.options.sets_in_flight_max.max(1) {
+            let room = self.room();
+            if room == 0 {
+                break;
+            }
             let keys = match self.cohorts.pop_front() {
-                Some(cohort) => cohort,
+                Some(mut cohort) => {
+                    // What has no room waits: smaller sets find a culprit just as well.
+                    let rest = cohort.split_off(room.min(cohort.len()));
+                    if !rest.is_empty() {
+                        self.cohorts.push_front(rest);
+                    }
+                    cohort
+                }
                 None if self.hand.ready_messages() == 0 || self.linger_until(now).is_some() => {
                     break;
                 }
-                None => self.hand.choose(self.env.options.set_messages_max),
+                None => self.hand.choose(room),
             };
             self.ready_since = (self.hand.ready_messages() > 0).then_some(now);
-            self.start_set(&keys, now);
+            self.start_set(&keys, room, now);
         }
         if self.hand.ready_messages() > 0 {
             self.ready_since.get_or_insert(now);
         }
     }
 
-    fn start_set(&mut self, keys: &[Key], now: Instant) {
+    fn start_set(&mut self, keys: &[Key], messages_max: usize, now: Instant) {
         self.next_set += 1;
         let set_id = self.next_set;
-        let mut room = self.env.options.set_messages_max.max(1);
+        let mut room = messages_max.max(1);
         let mut groups = Vec::with_capacity(keys.len());
         let mut deliveries = Vec::new();
         for key in keys {
@@ -149,12 +199,14 @@ impl<H: Handler> Core<H> {
         };
         let handler = Arc::clone(&self.handler);
         let dropped = drop.clone();
+        let handled_messages = self.handled_messages() + messages;
         self.sets.insert(
             set_id,
             Running {
                 groups,
                 messages,
                 started: now,
+                ticket: self.pace.begin(messages, handled_messages),
                 cancel,
                 drop,
                 cancelled_at: None,
@@ -187,9 +239,8 @@ impl<H: Handler> Core<H> {
         let Some(running) = self.sets.remove(&set) else {
             return;
         };
-        self.env
-            .metrics
-            .set_ended(running.messages, running.started.elapsed());
+        let took = running.started.elapsed();
+        self.env.metrics.set_ended(running.messages, took);
         let all = |outcome: Outcome| vec![outcome; running.messages];
         let outcomes = match ended {
             Ended::Outcomes(outcomes) if outcomes.len() == running.messages => outcomes,
@@ -210,6 +261,8 @@ impl<H: Handler> Core<H> {
             }
         };
         let alone = running.groups.len() == 1;
+        self.pace
+            .ended(running.ticket, took, went(&outcomes, alone));
         let mut outcomes = outcomes.into_iter();
         let mut unknown = Vec::new();
         for group in running.groups {

@@ -16,8 +16,11 @@ use crate::transport::BoxFuture;
 const PROBE_BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 /// A probe that takes longer has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A breaker that closes the tap again this soon goes on with the waits where it was, instead of from the shortest.
+/// A breaker that closes the tap again this soon has relapsed: its probe was too easily pleased, or the dependency
+/// staggers. It goes on with the waits where it was, instead of from the shortest, …
 const RELAPSE: Duration = Duration::from_secs(30);
+/// … and waits longer from relapse to relapse, since each one costs the messages of the trial a receive.
+const RELAPSE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
 type Probe = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
@@ -39,6 +42,7 @@ struct Breaker {
     manual: bool,
     probing: bool,
     probes_failed: u32,
+    relapses: u32,
     reopened_at: Option<Instant>,
 }
 
@@ -52,7 +56,9 @@ struct Inner {
 /// closed. Cheap to clone; one tap may serve several consumers.
 ///
 /// A breaker reopens when its probe says that the dependency is well again. Probes run, with growing waits, as long as
-/// a consumer runs. A dependency without a probe is tried again after the same waits.
+/// a consumer runs: one at a time for each breaker, whatever the number of consumers. A dependency without a probe is
+/// tried again after the same waits. Reopened, it is half open: the consumer tries one small set first (see
+/// [`super::ConsumerOptions::window_messages_min`]).
 #[derive(Clone, Default)]
 pub struct Tap {
     inner: Arc<Inner>,
@@ -140,8 +146,11 @@ impl Tap {
         }
         tracing::warn!(dependency = %name, why, "the tap is closed");
         breaker.closed = Some((why, now));
-        if breaker.reopened_at.is_none_or(|at| at + RELAPSE < now) {
+        if breaker.reopened_at.is_some_and(|at| now <= at + RELAPSE) {
+            breaker.relapses = breaker.relapses.saturating_add(1);
+        } else {
             breaker.probes_failed = 0;
+            breaker.relapses = 0;
         }
         drop(breakers);
         self.inner.version.send_modify(|version| *version += 1);
@@ -178,16 +187,22 @@ impl Tap {
 
     async fn probe(&self, dependency: &str) {
         loop {
-            let (probe, failed) = {
+            let (probe, failed, relapses) = {
                 let breakers = self.breakers();
                 match breakers.get(dependency) {
-                    Some(breaker) if breaker.closed.is_some() && !breaker.manual => {
-                        (breaker.probe.clone(), breaker.probes_failed)
-                    }
+                    Some(breaker) if breaker.closed.is_some() && !breaker.manual => (
+                        breaker.probe.clone(),
+                        breaker.probes_failed,
+                        breaker.relapses,
+                    ),
                     _ => return,
                 }
             };
-            tokio::time::sleep(PROBE_BACKOFF.jittered(failed.saturating_add(1))).await;
+            let mut wait = PROBE_BACKOFF.jittered(failed.saturating_add(1));
+            if relapses > 0 {
+                wait = wait.max(RELAPSE_BACKOFF.jittered(relapses));
+            }
+            tokio::time::sleep(wait).await;
             let well = match probe {
                 Some(probe) => timeout(PROBE_TIMEOUT, probe()).await.unwrap_or(false),
                 None => true,

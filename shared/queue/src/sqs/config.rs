@@ -126,6 +126,22 @@ impl SqsConfig {
 mod tests {
     use super::*;
 
+    /// A receive that hangs past its wait is cut off by the SDK, and one that does not hang is not.
+    #[tokio::test]
+    async fn a_poll_may_take_its_wait_and_little_more_and_other_calls_may_not() {
+        let (calls, polls) = SqsConfig::local("http://127.0.0.1:9").into_sdk().await;
+        let attempt = |config: &aws_sdk_sqs::Config| {
+            let timeouts = config.timeout_config().expect("timeouts are set");
+            timeouts.operation_attempt_timeout().expect("bounded")
+        };
+        assert!(attempt(&polls) > WAIT_MAX && attempt(&polls) <= WAIT_MAX * 2);
+        assert!(attempt(&calls) < WAIT_MAX);
+        for config in [&calls, &polls] {
+            let retries = config.retry_config().expect("retries are set");
+            assert_eq!(retries.max_attempts(), 1, "the callers retry");
+        }
+    }
+
     #[test]
     fn the_secret_is_never_printed() {
         let printed = format!(

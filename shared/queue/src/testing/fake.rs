@@ -197,6 +197,19 @@ impl FakeQueue {
         }
     }
 
+    /// What a receive brings may be on its way for long.
+    async fn linger(&self) {
+        if !self.dice(|faults| faults.answer_late) {
+            return;
+        }
+        let late = {
+            let mut state = self.state();
+            let max = u64::try_from(state.faults.late_max.as_millis()).unwrap_or(0);
+            state.rng.random_range(0..=max)
+        };
+        sleep(Duration::from_millis(late)).await;
+    }
+
     async fn enter(&self) -> Result<(), TransportError> {
         self.latency().await;
         if self.state().outage {
@@ -331,6 +344,7 @@ impl FakeQueue {
                 .map(|message| message.message_id.clone())
                 .collect(),
         ));
+        self.linger().await;
         self.leave(received).await
     }
 

@@ -15,6 +15,10 @@ pub struct Faults {
     pub visibility_cut: u32,
     /// A received message is handed out while it stays visible (standard queues only).
     pub duplicated: u32,
+    /// The answer to a receive comes late, while the visibility of what it brings runs already.
+    pub answer_late: u32,
+    /// Such an answer comes up to this long late.
+    pub late_max: Duration,
     /// Every call takes up to this long.
     pub latency_max: Duration,
 }
@@ -28,6 +32,8 @@ impl Faults {
             entry_fails: 50,
             visibility_cut: 20,
             duplicated: 20,
+            answer_late: 20,
+            late_max: Duration::from_secs(4),
             latency_max: Duration::from_millis(80),
         }
     }

@@ -47,6 +47,8 @@ pub(super) struct Store {
     epoch: Instant,
     next_sequence: u64,
     messages: BTreeMap<u64, Stored>,
+    /// How many messages each group has.
+    groups: HashMap<String, usize>,
     dedup: HashMap<String, (Instant, Sent)>,
     pub(super) receives_max: Option<u32>,
 }
@@ -59,6 +61,7 @@ impl Store {
             epoch,
             next_sequence: 1,
             messages: BTreeMap::new(),
+            groups: HashMap::new(),
             dedup: HashMap::new(),
             receives_max: None,
         }
@@ -123,8 +126,24 @@ impl Store {
             first_received_at_ms: None,
             sent_at_ms: self.now_ms(now),
         };
+        if let Some(group) = &stored.message.group_id {
+            *self.groups.entry(group.clone()).or_default() += 1;
+        }
         self.messages.insert(sequence, stored);
         Ok(sent)
+    }
+
+    fn remove(&mut self, sequence: u64) -> Option<Stored> {
+        let stored = self.messages.remove(&sequence)?;
+        if let Some(group) = &stored.message.group_id
+            && let Some(count) = self.groups.get_mut(group)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.groups.remove(group);
+            }
+        }
+        Some(stored)
     }
 
     /// Hands messages out, and those that have been handed out too often to the caller, for the dead-letter queue.
@@ -135,29 +154,13 @@ impl Store {
         now: Instant,
         mut tamper: impl FnMut(Duration) -> Duration,
     ) -> (Vec<Received>, Vec<OutgoingMessage>) {
-        let mut taken = Vec::new();
-        let mut dead = Vec::new();
-        let mut blocked: HashSet<String> = HashSet::new();
         let now_ms = self.now_ms(now);
-        for (sequence, stored) in &mut self.messages {
-            if taken.len() >= take.messages_max {
-                break;
-            }
-            let group = stored.message.group_id.clone().filter(|_| self.fifo);
-            if group.as_ref().is_some_and(|group| blocked.contains(group)) {
+        let (due, overdrawn) = self.due(take.messages_max, now);
+        let mut taken = Vec::with_capacity(due.len());
+        for sequence in due {
+            let Some(stored) = self.messages.get_mut(&sequence) else {
                 continue;
-            }
-            if stored.visible_at > now {
-                blocked.extend(group);
-                continue;
-            }
-            if self
-                .receives_max
-                .is_some_and(|max| stored.receive_count >= max)
-            {
-                dead.push((*sequence, stored.message.clone()));
-                continue;
-            }
+            };
             stored.receive_count += 1;
             stored.visible_at = now + tamper(take.visibility);
             stored.first_received_at_ms.get_or_insert(now_ms);
@@ -176,13 +179,38 @@ impl Store {
                 sent_at_ms: Some(stored.sent_at_ms),
             });
         }
-        for (sequence, _) in &dead {
-            self.messages.remove(sequence);
+        let dead = overdrawn
+            .iter()
+            .filter_map(|sequence| self.remove(*sequence));
+        let dead = dead.map(|stored| stored.message).collect();
+        (taken, dead)
+    }
+
+    /// What a receive brings now, and what has been received too often.
+    fn due(&self, messages_max: usize, now: Instant) -> (Vec<u64>, Vec<u64>) {
+        let (mut due, mut overdrawn) = (Vec::new(), Vec::new());
+        let mut blocked: HashSet<&str> = HashSet::new();
+        for (sequence, stored) in &self.messages {
+            let all_blocked = self.fifo && blocked.len() == self.groups.len();
+            if due.len() >= messages_max || all_blocked {
+                break;
+            }
+            let group = stored.message.group_id.as_deref().filter(|_| self.fifo);
+            if group.is_some_and(|group| blocked.contains(group)) {
+                continue;
+            }
+            if stored.visible_at > now {
+                blocked.extend(group);
+            } else if self
+                .receives_max
+                .is_some_and(|max| stored.receive_count >= max)
+            {
+                overdrawn.push(*sequence);
+            } else {
+                due.push(*sequence);
+            }
         }
-        (
-            taken,
-            dead.into_iter().map(|(_, message)| message).collect(),
-        )
+        (due, overdrawn)
     }
 
     pub(super) fn delete(&mut self, receipt: &str, now: Instant) -> Result<(), EntryError> {
@@ -200,7 +228,7 @@ impl Store {
         }
         // A standard queue answers a stale handle with success and may keep the message.
         if current {
-            self.messages.remove(&sequence);
+            self.remove(sequence);
         }
         Ok(())
     }

@@ -194,6 +194,30 @@ async fn a_message_that_keeps_failing_is_parked_and_the_rest_of_its_group_goes_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_can_never_succeed_is_parked_at_once_whatever_tries_it_has_left() {
+    let fake = fake(14);
+    put(&fake, "a", &["bad", "good"]);
+    put(&fake, "b", &["slow"]);
+    let began = Instant::now();
+    let rig = start(&fake, ConsumerOptions::default(), |delivery| {
+        match (delivery.body.as_str(), delivery.attempt()) {
+            // In the same set another group asks for a long backoff.
+            ("slow", 1) => Act::Say(Outcome::retry(Duration::from_secs(50), "busy")),
+            ("bad", 1) => Act::Say(Outcome::retry(Duration::from_secs(1), "not yet")),
+            ("bad", _) => Act::Say(Outcome::park("never")),
+            _ => done(),
+        }
+    });
+    until("the bad one is parked", || fake.len(DEAD) == 1).await;
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(rig.seen().iter().filter(|body| *body == "bad").count(), 2);
+    rig.drained(QUEUE).await;
+    let parked = Parked::from_attributes(&fake.held(DEAD)[0].message.attributes).unwrap();
+    assert_eq!(parked.reason, "never");
+    assert_eq!(rig.effects("a"), ["good"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_through_no_fault_of_its_own_never_parks_a_message() {
     let fake = fake(9);
     put(&fake, "a", &["1", "2"]);

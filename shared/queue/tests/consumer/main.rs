@@ -5,7 +5,12 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod batches;
 mod groups;
+mod outage;
+mod pace;
+mod recovery;
+mod soak;
 mod stop;
 mod support;
 mod visibility;

@@ -1,17 +1,14 @@
-//! Stopping and outages, in virtual time.
+//! Stopping, and not doing more than is needed, in virtual time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::support::{
     Act, DEAD, QUEUE, Rig, fake, handed_back, put, receives, start, start_on, until,
 };
 use steelyard_queue::testing::Call;
-use steelyard_queue::{ConsumerOptions, Delivery, Outcome, Tap};
+use steelyard_queue::{ConsumerOptions, Outcome, Tap};
 use tokio::time::Instant;
-
-const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 fn done() -> Act {
     Act::Say(Outcome::Done)
@@ -184,112 +181,6 @@ async fn a_deploy_puts_nothing_in_the_dead_letter_queue() {
             ["1", "2", "3", "4", "5", "6", "7", "8"]
         );
     }
-}
-
-/// A dependency that is down, a handler that notices, and a probe that looks.
-fn outage(
-    fake: &steelyard_queue::testing::FakeQueue,
-    down: &Arc<AtomicBool>,
-) -> (Rig, Arc<AtomicU32>) {
-    let probes = Arc::new(AtomicU32::new(0));
-    let (flag, count) = (Arc::clone(down), Arc::clone(&probes));
-    let tap = Tap::new().with_probe("postgres", move || {
-        count.fetch_add(1, Ordering::Relaxed);
-        let well = !flag.load(Ordering::Relaxed);
-        async move { well }
-    });
-    let (flag, shut) = (Arc::clone(down), tap.clone());
-    let script = move |_: &Delivery| {
-        if flag.load(Ordering::Relaxed) {
-            shut.close("postgres", "connection refused");
-            return Act::Say(Outcome::retry(Duration::from_secs(1), "postgres is down"));
-        }
-        done()
-    };
-    let rig = start_on(
-        Arc::new(fake.clone()),
-        fake,
-        QUEUE,
-        ConsumerOptions::default(),
-        tap,
-        Arc::default(),
-        script,
-    );
-    (rig, probes)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_day_of_outage_poisons_nothing_and_the_backlog_drains_in_order_afterwards() {
-    let fake = fake(8);
-    fake.set_receives_max(QUEUE, 5);
-    let down = Arc::new(AtomicBool::new(true));
-    let (rig, probes) = outage(&fake, &down);
-    for n in 0..20 {
-        put(&fake, &format!("g{n}"), &["1", "2", "3"]);
-    }
-    tokio::time::sleep(DAY).await;
-    let paused = rig.handle.health().paused_by;
-    assert_eq!(
-        (paused[0].dependency.as_ref(), paused[0].why.as_str()),
-        ("postgres", "connection refused")
-    );
-    assert!(rig.handle.health().is_live(Duration::from_secs(60)));
-    assert_eq!(
-        rig.handle.health().in_hand,
-        0,
-        "nothing is held through an outage"
-    );
-    assert!(fake.held(QUEUE).iter().all(|held| held.receive_count <= 1));
-    let before = receives(&fake);
-    assert!(before <= 10, "{before} receives during the outage");
-    let asked = probes.load(Ordering::Relaxed);
-    assert!((2_000..8_000).contains(&asked), "{asked} probes in a day");
-    down.store(false, Ordering::Relaxed);
-    let began = Instant::now();
-    rig.drained(QUEUE).await;
-    assert!(
-        began.elapsed() < Duration::from_secs(35),
-        "{:?}",
-        began.elapsed()
-    );
-    for n in 0..20 {
-        assert_eq!(rig.effects(&format!("g{n}")), ["1", "2", "3"]);
-    }
-    assert!(fake.held(DEAD).is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hiccup_of_a_dependency_costs_no_receive_counts() {
-    let fake = fake(9);
-    put(&fake, "a", &["1", "2"]);
-    put(&fake, "b", &["1"]);
-    let down = Arc::new(AtomicBool::new(true));
-    let (rig, _) = outage(&fake, &down);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    down.store(false, Ordering::Relaxed);
-    rig.drained(QUEUE).await;
-    assert!(
-        rig.log
-            .lock()
-            .unwrap()
-            .seen
-            .iter()
-            .all(|seen| seen.receive_count == 1)
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pause_stops_receiving_until_it_is_ended_by_hand() {
-    let fake = fake(10);
-    let rig = start(&fake, ConsumerOptions::default(), |_| done());
-    rig.handle.tap().pause("maintenance", "migration");
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    put(&fake, "a", &["1"]);
-    tokio::time::sleep(DAY).await;
-    assert!(rig.seen().is_empty());
-    rig.handle.tap().resume("maintenance");
-    rig.drained(QUEUE).await;
-    assert_eq!(rig.effects("a"), ["1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -194,6 +194,11 @@ pub(crate) fn start_on(
 }
 
 impl Rig {
+    /// Ends it as `kill -9` would.
+    pub(crate) fn crash(self) {
+        self.running.abort();
+    }
+
     pub(crate) async fn stop(self) -> StopReport {
         self.stop.cancel();
         self.running.await.unwrap()

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::{Act, DEAD, QUEUE, fake, put, receives, start, start_on, until};
-use steelyard_queue::testing::{Call, FakeQueue, Faults};
-use steelyard_queue::{ConsumerOptions, Outcome, OutgoingMessage, Tap};
+use crate::support::{Act, QUEUE, fake, put, receives, start, until};
+use steelyard_queue::testing::{Call, Faults};
+use steelyard_queue::{ConsumerOptions, Outcome};
 use tokio::time::Instant;
 
 fn done() -> Act {
@@ -51,6 +51,25 @@ async fn a_heartbeat_keeps_all_that_is_in_hand_prefetched_messages_included() {
         entries > calls * 4,
         "{entries} entries in {calls} calls: heartbeats are not batched"
     );
+}
+
+/// Heartbeats once ran inside the handler's span and ended with it (a bug that other consumers had).
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_works_with_tracing_on() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(std::io::sink)
+        .finish();
+    let _traced = tracing::subscriber::set_default(subscriber);
+    let fake = fake(10);
+    put(&fake, "a", &["1", "2"]);
+    let rig = start(&fake, short(), |_| {
+        Act::After(Duration::from_secs(9), Outcome::Done)
+    });
+    rig.drained(QUEUE).await;
+    let log = rig.log.lock().unwrap();
+    assert_eq!(log.seen.len(), 2, "something was handled twice");
+    assert!(log.seen.iter().all(|seen| seen.receive_count == 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,68 +213,4 @@ async fn a_receive_whose_answer_was_lost_is_asked_again_for_the_same_messages() 
         began.elapsed()
     );
     assert_eq!(rig.log.lock().unwrap().seen[0].receive_count, 1);
-}
-
-/// Everything goes wrong at once, two consumers share the queue, and still: nothing lost, nothing out of order,
-/// nothing in the dead-letter queue.
-#[tokio::test(start_paused = true)]
-async fn two_consumers_on_a_misbehaving_queue_lose_nothing_and_keep_the_order() {
-    for seed in 100..140 {
-        let fake = FakeQueue::new(seed, &[QUEUE, DEAD]);
-        fake.set_faults(Faults::nasty());
-        let expected: Vec<String> = (0..15).map(|n| n.to_string()).collect();
-        let log = Arc::default();
-        let options = || ConsumerOptions {
-            set_messages_max: 20,
-            attempts_max: None,
-            ..short()
-        };
-        let rigs: Vec<_> = (0..2)
-            .map(|_| {
-                let transport = Arc::new(fake.clone());
-                let tries = AtomicU32::new(0);
-                let script = move |_: &steelyard_queue::Delivery| match tries
-                    .fetch_add(1, Ordering::Relaxed)
-                    % 17
-                {
-                    5 => Act::Say(Outcome::retry(Duration::from_millis(300), "dice")),
-                    9 => Act::After(Duration::from_secs(3), Outcome::Done),
-                    13 => Act::Say(Outcome::wait(Duration::from_secs(90), "long")),
-                    _ => Act::After(Duration::from_millis(2), Outcome::Done),
-                };
-                start_on(
-                    transport,
-                    &fake,
-                    QUEUE,
-                    options(),
-                    Tap::new(),
-                    Arc::clone(&log),
-                    script,
-                )
-            })
-            .collect();
-        for body in &expected {
-            for group in 0..8 {
-                let group = format!("g{group}");
-                fake.put(
-                    QUEUE,
-                    &OutgoingMessage::fifo(&group, format!("{group}/{body}"), body),
-                )
-                .unwrap();
-            }
-        }
-        rigs[0].drained(QUEUE).await;
-        for group in 0..8 {
-            assert_eq!(
-                rigs[0].effects(&format!("g{group}")),
-                expected,
-                "seed {seed}"
-            );
-        }
-        assert!(fake.held(DEAD).is_empty(), "seed {seed}");
-        for rig in rigs {
-            let report = rig.stop().await;
-            assert_eq!(report.unsettled, 0, "seed {seed}: {report:?}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use steelyard_domain::id::OrderId;
 use steelyard_domain::internal::{RESERVE_ORDERS_MAX, ReserveResponse, ReserveResult, paths};
 use steelyard_runtime::client::{CallError, Internal};
+use uuid::Uuid;
 
 use crate::plan::OrderNeed;
 
@@ -103,10 +104,11 @@ impl Catalog {
         self.tell(paths::RESTOCK, orders).await
     }
 
-    /// Whether catalog answers from its own store, for who waits until it is back.
+    /// Whether catalog can do its part, for who waits until it is back: it takes a write, of an
+    /// order that cannot be one. A catalog whose store is read-only answers every read.
     pub async fn is_well(&self) -> bool {
-        let one = format!("{}?limit=1", paths::PRODUCTS);
-        self.http.get::<IgnoredAny>(&one).await.is_ok()
+        let released = self.release(&[OrderId(Uuid::nil())]).await;
+        released.is_ok_and(|answers| answers.failed.is_empty())
     }
 
     async fn tell(&self, path: &'static str, orders: &[OrderId]) -> Result<Answers<()>, Away> {

@@ -46,6 +46,9 @@ pub struct Config {
     pub catalog_url: Url,
     /// `SERVICE_TOKEN`: what internal calls show and have to show, at least 16 characters.
     pub service_token: Secret,
+    /// `AUTH_ISSUER`: as the gateway has it. Order ids are derived from it; with it set, an order
+    /// whose id is not what its customer gets under its key is parked. Unset, that is not checked.
+    pub issuer: Option<String>,
     /// `TAX_TABLE`: path of the shop's tax rates (TOML); the built-in table when unset.
     pub tax: TaxTable,
     /// How much is worked on at once.
@@ -162,6 +165,7 @@ impl Config {
         let webhooks_queue = reader.optional("WEBHOOKS_QUEUE");
         let catalog_url = reader.http_url("CATALOG_URL");
         let service_token = reader.secret("SERVICE_TOKEN", 16);
+        let issuer = reader.optional("AUTH_ISSUER");
         let tax = tax_table(&mut reader, env.get("TAX_TABLE"));
         let default = Limits::default();
         let limits = Limits {
@@ -196,6 +200,7 @@ impl Config {
                 webhooks_queue,
                 catalog_url: catalog_url?,
                 service_token: service_token?,
+                issuer,
                 tax: tax?,
                 limits,
             })

@@ -195,6 +195,7 @@ fn consumer(
         publisher: Publisher::new(Redis::new(redis)?),
         tap: tap.clone(),
         tax: config.tax.clone(),
+        issuer: config.issuer.clone(),
         relay: relay.waker(),
     };
     let options = ConsumerOptions {

@@ -265,7 +265,7 @@ async fn what_is_no_command_is_parked_with_its_body_and_holds_nobody_up() {
     stand
         .send_raw(vec![
             raw("a", "1", "not JSON"),
-            raw("a", "2", &good.body.replace("\"v\":1", "\"v\":9")),
+            raw("a", "2", &good.body.replace("\"v\":2", "\"v\":9")),
             // In a stranger's group it could overtake its own customer's commands.
             raw("b", "3", &good.body),
             raw("a", "4", &good.body),

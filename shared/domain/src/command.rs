@@ -13,8 +13,10 @@ use crate::id::{CommandId, CustomerId, Fingerprint, IdempotencyKey, OrderId};
 use crate::order::{PlaceOrder, Reason};
 use crate::text;
 
-/// The version that is written.
-pub const VERSION: u32 = 1;
+/// The version that is written. Version 1 had no `idempotency_key`; it is still read.
+pub const VERSION: u32 = 2;
+/// The oldest version that is read.
+const VERSION_MIN: u32 = 1;
 
 /// What a command asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,6 +75,9 @@ pub struct Envelope<'a> {
     pub order_id: OrderId,
     /// Whose order, as the gateway knew it. The worker checks it against the order.
     pub customer_id: CustomerId,
+    /// Under which key; the ids are derived from it, so they can be checked. From version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
     /// When the gateway took it.
     #[serde(with = "time::serde::rfc3339")]
     pub accepted_at: OffsetDateTime,
@@ -94,6 +99,8 @@ pub struct CommandMessage {
     pub order_id: OrderId,
     /// Whose order.
     pub customer_id: CustomerId,
+    /// Under which key; version 1 does not say.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// When the gateway took it.
     pub accepted_at: OffsetDateTime,
     /// Who asked.
@@ -216,6 +223,7 @@ impl CommandFrame<'_> {
             message_id,
             order_id: self.order_id,
             customer_id: self.customer_id.clone(),
+            idempotency_key: Some(self.key.clone()),
             accepted_at: self.accepted_at,
             requested_by: self.requested_by.to_owned(),
             fingerprint,
@@ -242,6 +250,15 @@ pub enum DecodeError {
     /// The payload is not what the fingerprint was taken of.
     #[error("the payload does not match its fingerprint")]
     Fingerprint,
+    /// An order id that no Steelyard ever made.
+    #[error("{0} is no order id: those are derived (UUIDv8)")]
+    OrderId(OrderId),
+    /// A message of version 2 or later without its key.
+    #[error("the message does not name its idempotency key")]
+    KeyMissing,
+    /// An order id, kind or key that is not the one under which the command was made.
+    #[error("the message's id does not belong to this order, kind and key")]
+    MessageId,
     /// An order placed for another customer than the frame says.
     #[error("the payload names another customer than the message")]
     Customer,
@@ -254,9 +271,10 @@ impl CommandMessage {
     /// See [`DecodeError`].
     pub fn decode(body: &str) -> Result<Self, DecodeError> {
         let frame: Envelope<'_> = serde_json::from_str(body)?;
-        if frame.v != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&frame.v) {
             return Err(DecodeError::Version(frame.v));
         }
+        check_ids(&frame)?;
         let payload = frame.payload.get();
         if Fingerprint::of(payload.as_bytes()) != frame.fingerprint {
             return Err(DecodeError::Fingerprint);
@@ -277,12 +295,45 @@ impl CommandMessage {
             message_id: frame.message_id,
             order_id: frame.order_id,
             customer_id: frame.customer_id,
+            idempotency_key: frame.idempotency_key,
             accepted_at: frame.accepted_at,
             requested_by: frame.requested_by,
             fingerprint: frame.fingerprint,
             command,
         })
     }
+
+    /// Whether the order's id is the one that `issuer`'s customer gets under this key. Only a place
+    /// can tell, for the keys of later commands are others; version 1 is believed.
+    #[must_use]
+    pub fn is_order_of(&self, issuer: &str) -> bool {
+        match (&self.command, &self.idempotency_key) {
+            (Command::Place(_), Some(key)) => {
+                OrderId::derive(issuer, &self.customer_id, key) == self.order_id
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Ids are derived, so a message whose ids were made up, or moved over from another order, says so
+/// by itself. This finds mistakes (an edited or handmade message); who may write to the queue at
+/// all is not decided here.
+fn check_ids(frame: &Envelope<'_>) -> Result<(), DecodeError> {
+    if frame.order_id.0.get_version_num() != 8 {
+        return Err(DecodeError::OrderId(frame.order_id));
+    }
+    let Some(key) = &frame.idempotency_key else {
+        return if frame.v == 1 {
+            Ok(())
+        } else {
+            Err(DecodeError::KeyMissing)
+        };
+    };
+    if CommandId::derive(frame.order_id, frame.kind.as_str(), key) != frame.message_id {
+        return Err(DecodeError::MessageId);
+    }
+    Ok(())
 }
 
 /// Body of `POST /v1/orders/{id}/cancel`.

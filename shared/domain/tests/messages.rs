@@ -6,7 +6,7 @@ use std::path::Path;
 
 use steelyard_domain::command::{
     CancelOrder, Command, CommandFrame, CommandKind, CommandMessage, DecodeError, OutgoingCommand,
-    PayOrder, ReturnOrder, ShipOrder,
+    PayOrder, ReturnOrder, ShipOrder, VERSION,
 };
 use steelyard_domain::id::{CustomerId, IdempotencyKey, OrderId};
 use steelyard_domain::order::place::{PlaceOrderBody, PlaceRights};
@@ -98,7 +98,7 @@ fn every_message_ever_written_can_still_be_read() {
 fn what_is_written_today_is_the_newest_fixture() {
     for kind in CommandKind::ALL {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("tests/fixtures/{}.v1.json", kind.as_str()));
+            .join(format!("tests/fixtures/{}.v{VERSION}.json", kind.as_str()));
         let sealed = seal(kind).body;
         assert_eq!(
             sealed,
@@ -126,11 +126,13 @@ fn a_message_that_was_tampered_with_is_told_apart() {
         CommandMessage::decode(&richer),
         Err(DecodeError::Fingerprint)
     ));
-    let newer = body.replace("\"v\":1", "\"v\":2");
-    assert!(matches!(
-        CommandMessage::decode(&newer),
-        Err(DecodeError::Version(2))
-    ));
+    for other in [0, VERSION + 1] {
+        let version = body.replace(&format!("\"v\":{VERSION}"), &format!("\"v\":{other}"));
+        assert!(matches!(
+            CommandMessage::decode(&version),
+            Err(DecodeError::Version(version)) if version == other
+        ));
+    }
     let stolen = body.replacen("\"customer_id\":\"17850\"", "\"customer_id\":\"17851\"", 1);
     assert!(matches!(
         CommandMessage::decode(&stolen),
@@ -142,4 +144,29 @@ fn a_message_that_was_tampered_with_is_told_apart() {
             Err(DecodeError::Json(_))
         ));
     }
+}
+
+#[test]
+fn ids_that_were_made_up_or_moved_are_told_apart() {
+    let sealed = seal(CommandKind::Cancel).body;
+    let customer = "17850".parse().unwrap();
+    let own = OrderId::derive("https://id.example", &customer, &"536365".parse().unwrap());
+    let other = OrderId::derive("https://id.example", &customer, &"536366".parse().unwrap());
+    let with_order = |id: &str| CommandMessage::decode(&sealed.replace(&own.to_string(), id));
+    assert!(matches!(
+        with_order(&other.to_string()),
+        Err(DecodeError::MessageId)
+    ));
+    assert!(matches!(
+        with_order("48a71472-6ff7-46fa-a142-539a97e9c2cb"),
+        Err(DecodeError::OrderId(_))
+    ));
+    let keyless = sealed.replace("\"idempotency_key\":\"536365\",", "");
+    assert!(matches!(
+        CommandMessage::decode(&keyless),
+        Err(DecodeError::KeyMissing)
+    ));
+    let placed = CommandMessage::decode(&seal(CommandKind::Place).body).unwrap();
+    assert!(placed.is_order_of("https://id.example"));
+    assert!(!placed.is_order_of("https://other.example"));
 }

@@ -6,11 +6,16 @@ use steelyard_queue::{Delivery, Outcome};
 use super::board::Board;
 use crate::plan::{Asked, check};
 
-/// Decodes a set; parks what is not an order command in its customer's group.
-pub(super) fn all<'a>(deliveries: &'a [Delivery], board: &mut Board<'_>) -> Vec<Asked<'a>> {
+/// Decodes a set; parks what is not an order command in its customer's group, or names an order
+/// that is not its customer's by `issuer`, if we know who issues.
+pub(super) fn all<'a>(
+    deliveries: &'a [Delivery],
+    issuer: Option<&str>,
+    board: &mut Board<'_>,
+) -> Vec<Asked<'a>> {
     let mut asked = Vec::with_capacity(deliveries.len());
     for (at, delivery) in deliveries.iter().enumerate() {
-        match decode(delivery) {
+        match decode(delivery).and_then(|message| of_issuer(message, issuer)) {
             Ok(message) => asked.push(Asked {
                 at,
                 message,
@@ -51,4 +56,16 @@ fn decode(delivery: &Delivery) -> Result<CommandMessage, String> {
         check(place).map_err(|fault| format!("not an order that the gateway takes: {fault}"))?;
     }
     Ok(message)
+}
+
+/// An order under a made-up id would be a second one beside that which the customer's retry finds
+/// (P2), or take the id of somebody else's future order.
+fn of_issuer(message: CommandMessage, issuer: Option<&str>) -> Result<CommandMessage, String> {
+    match issuer {
+        Some(issuer) if !message.is_order_of(issuer) => Err(format!(
+            "order {} is not what {issuer}'s customer gets under this key",
+            message.order_id
+        )),
+        _ => Ok(message),
+    }
 }

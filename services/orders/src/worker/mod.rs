@@ -62,6 +62,9 @@ const BUSY_WAIT: Duration = Duration::from_millis(250);
 const AWAY_WAIT: Duration = Duration::from_secs(1);
 /// Times that a part is tried again at once after it lost a race in the database.
 const RACES_MAX: u32 = 3;
+/// A command that was accepted longer ago, and never took effect, is a replay: the queue keeps it
+/// for 14 days, the dead-letter queue for 14 more.
+const ACCEPTED_AGE_MAX: Duration = Duration::from_hours(30 * 24);
 /// Between attempts of a command for which catalog fails.
 const FAILED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
@@ -80,6 +83,8 @@ pub struct Worker {
     pub tap: Tap,
     /// The shop's tax rates.
     pub tax: TaxTable,
+    /// Whose customers' orders these are: order ids are derived from it. `None` does not check.
+    pub issuer: Option<String>,
     /// Wakes the relay of this process.
     pub relay: Waker,
 }
@@ -88,7 +93,7 @@ impl Handler for Worker {
     async fn handle(&self, set: &Set) -> Vec<Outcome> {
         let began = Instant::now();
         let mut board = Board::new(set.deliveries());
-        let asked = decode::all(set.deliveries(), &mut board);
+        let asked = decode::all(set.deliveries(), self.issuer.as_deref(), &mut board);
         if !asked.is_empty() {
             self.settle(set, asked, &mut board).await;
         }

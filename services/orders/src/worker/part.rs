@@ -13,9 +13,9 @@ use super::board::Board;
 use super::tap::CATALOG;
 use super::trouble::{Sql, Trouble};
 use super::turns::Turn;
-use super::{AWAY_WAIT, BUSY_WAIT, FAILED, Worker};
+use super::{ACCEPTED_AGE_MAX, AWAY_WAIT, BUSY_WAIT, FAILED, Worker};
 use crate::db::{self, Committed};
-use crate::plan::{Asked, CustomerPlan, Planner, Verdict, reservations_needed};
+use crate::plan::{Asked, CustomerPlan, Known, Planner, Verdict, reservations_needed};
 
 impl Worker {
     /// Tries a part. Whoever is settled, parked or held is on the board then; who lost a race and
@@ -32,6 +32,7 @@ impl Worker {
             Err(Sql::Raced) => return Ok(all),
             Err(Sql::Trouble(trouble)) => return Err(trouble),
         };
+        park_replays(&mut asked, &known, board);
         let needed = reservations_needed(&asked, &known);
         let reserved = self.catalog.reserve(&needed).await?;
         drop(needed);
@@ -177,6 +178,25 @@ impl Worker {
             }
         }
     }
+}
+
+/// Sets aside what comes too late to be new. Yesterday's prices would be charged, and stock be taken
+/// for an order that nobody waits for. What took effect in its time is a duplicate, at any age.
+fn park_replays(asked: &mut Vec<Asked<'_>>, known: &Known, board: &mut Board<'_>) {
+    let oldest = OffsetDateTime::now_utc() - ACCEPTED_AGE_MAX;
+    asked.retain(|Asked { at, message, .. }| {
+        let fits =
+            message.accepted_at >= oldest || known.commands.contains_key(&message.message_id);
+        if !fits {
+            let days = ACCEPTED_AGE_MAX.as_secs() / (24 * 3_600);
+            let reason = format!(
+                "accepted at {}, more than {days} days ago, and never seen: a replay",
+                message.accepted_at
+            );
+            board.put(*at, Outcome::park(reason));
+        }
+        fits
+    });
 }
 
 /// Holds the orders that catalog fails on, and what stands behind them.

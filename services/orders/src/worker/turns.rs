@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use steelyard_domain::id::CustomerId;
 use steelyard_sequence::{Lease, LeaseError, Leases};
 
+/// A customer that cannot be one: ids are not blank.
+const PROBE: &str = " ";
+
 /// Takes turns for customers.
 #[derive(Debug, Clone)]
 pub struct Turns {
@@ -24,9 +27,13 @@ impl Turns {
         Self { leases }
     }
 
-    /// Whether leases can be had at all.
+    /// Whether leases can be had: one is taken and given back, for a Redis that is full or read-only
+    /// answers every `PING`.
     pub async fn is_well(&self) -> bool {
-        self.leases.ping().await.is_ok()
+        match self.leases.acquire(&[PROBE]).await {
+            Ok(acquired) => self.leases.release(acquired.granted).await.is_ok(),
+            Err(_unavailable) => false,
+        }
     }
 
     /// Takes the customers that are free. Without Redis, or with one that refuses us, nobody is.

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use futures_util::future::BoxFuture;
 use steelyard_domain::id::OrderId;
 use steelyard_domain::internal::{
@@ -36,6 +36,8 @@ struct Inner {
     is_down: bool,
     fails_on: HashSet<OrderId>,
     refusals: u64,
+    /// How many orders each reserve call had that was answered.
+    reserved: Vec<usize>,
     before_answer: Option<BoxFuture<'static, ()>>,
     after_reserve: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -63,7 +65,6 @@ impl FakeCatalog {
             .route(paths::RELEASE, post(release))
             .route(paths::CONSUME, post(consume))
             .route(paths::RESTOCK, post(restock))
-            .route(paths::PRODUCTS, get(products))
             .with_state(Arc::clone(&fake));
         let routes = require_service_token(routes, Secret::new(TOKEN));
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -84,6 +85,11 @@ impl FakeCatalog {
         self.inner.lock().unwrap().refusals
     }
 
+    /// How many orders each reserve call had, in turn.
+    pub fn reserved(&self) -> Vec<usize> {
+        self.inner.lock().unwrap().reserved.clone()
+    }
+
     /// Answers 500 to whatever names this order.
     pub fn fail_on(&self, id: OrderId) {
         self.inner.lock().unwrap().fails_on.insert(id);
@@ -102,6 +108,10 @@ impl FakeCatalog {
     /// Does this once, after the next reserve call was decided.
     pub fn after_reserve(&self, hook: impl FnOnce() + Send + 'static) {
         self.inner.lock().unwrap().after_reserve = Some(Box::new(hook));
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
     }
 
     pub fn stock(&self, id: OrderId) -> Option<Stock> {
@@ -139,13 +149,6 @@ impl FakeCatalog {
 
 type Fake = State<Arc<FakeCatalog>>;
 
-async fn products(State(fake): Fake) -> Response {
-    match fake.check(&[]) {
-        Ok(()) => Json(serde_json::json!({"data": [], "next_cursor": null})).into_response(),
-        Err(refused) => *refused,
-    }
-}
-
 async fn reserve(State(fake): Fake, Json(request): Json<ReserveRequest>) -> Response {
     let hook = fake.inner.lock().unwrap().before_answer.take();
     if let Some(hook) = hook {
@@ -156,6 +159,7 @@ async fn reserve(State(fake): Fake, Json(request): Json<ReserveRequest>) -> Resp
         return *refused;
     }
     let mut inner = fake.inner.lock().unwrap();
+    inner.reserved.push(request.orders.len());
     let results = request.orders.iter().map(|order| decide(&mut inner, order));
     let results = results.collect();
     let hook = inner.after_reserve.take();

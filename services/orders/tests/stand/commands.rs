@@ -10,14 +10,35 @@ use steelyard_domain::order::place::{PlaceOrderBody, PlaceRights};
 use steelyard_domain::order::{PlaceOrder, Reason};
 use time::OffsetDateTime;
 
+use super::ISSUER;
+
 pub type Sealed = OutgoingCommand;
 
 pub fn order_id(customer: &str, key: &str) -> OrderId {
     let key: IdempotencyKey = key.parse().unwrap();
-    OrderId::derive("https://id.example", &customer.parse().unwrap(), &key)
+    OrderId::derive(ISSUER, &customer.parse().unwrap(), &key)
 }
 
 pub fn seal<P: Serialize>(
+    customer: &str,
+    order_id: OrderId,
+    key: &str,
+    kind: CommandKind,
+    payload: &P,
+) -> Sealed {
+    seal_at(
+        OffsetDateTime::now_utc(),
+        customer,
+        order_id,
+        key,
+        kind,
+        payload,
+    )
+}
+
+/// A command that was accepted then.
+pub fn seal_at<P: Serialize>(
+    accepted_at: OffsetDateTime,
     customer: &str,
     order_id: OrderId,
     key: &str,
@@ -29,7 +50,7 @@ pub fn seal<P: Serialize>(
         order_id,
         customer_id: &customer,
         key: &key.parse().unwrap(),
-        accepted_at: OffsetDateTime::now_utc(),
+        accepted_at,
         requested_by: "shop",
     };
     frame.seal(kind, payload).unwrap()

@@ -11,7 +11,7 @@ pub mod commands;
 use std::sync::Arc;
 use std::time::Duration;
 
-use localsqs::{QueueSpec, Server};
+use localsqs::{Clock, QueueSpec, Server};
 use sqlx::PgPool;
 use steelyard_domain::id::OrderId;
 use steelyard_domain::order::Order;
@@ -30,6 +30,8 @@ use catalog::FakeCatalog;
 use commands::Sealed;
 
 pub const TOKEN: &str = "a token of services";
+/// Whose customers the orders are.
+pub const ISSUER: &str = "https://id.example";
 /// Long enough for a machine that builds beside the tests.
 pub const SOON: Duration = Duration::from_secs(60);
 
@@ -64,15 +66,25 @@ impl Drop for Running {
 
 /// Everything but the service, which [`Stand::start`] starts.
 pub async fn stand() -> Stand {
+    stand_by(Clock::system()).await
+}
+
+/// The same with queues that go by this clock.
+pub async fn stand_by(clock: Clock) -> Stand {
     let (database, redis, catalog) = tokio::join!(
         steelyard_testkit::postgres(),
         steelyard_testkit::redis(),
         FakeCatalog::start(),
     );
-    stand_of(database, redis, catalog).await
+    stand_of(database, redis, catalog, clock).await
 }
 
-async fn stand_of(database: TestDatabase, redis: TestRedis, catalog: Arc<FakeCatalog>) -> Stand {
+async fn stand_of(
+    database: TestDatabase,
+    redis: TestRedis,
+    catalog: Arc<FakeCatalog>,
+    clock: Clock,
+) -> Stand {
     // Deduplication per group, as in production: a stranger's command cannot swallow another's.
     let scope = "DeduplicationScope=messageGroup,FifoThroughputLimit=perMessageGroupId";
     let orders = format!("{ORDERS}:dlq={DEAD},max=5,VisibilityTimeout=30,{scope}");
@@ -80,6 +92,7 @@ async fn stand_of(database: TestDatabase, redis: TestRedis, catalog: Arc<FakeCat
         queues: [orders.as_str(), DOCUMENTS, WEBHOOKS]
             .map(|queue| queue.parse::<QueueSpec>().unwrap())
             .into(),
+        clock,
         ..localsqs::Config::default()
     };
     let sqs = steelyard_testkit::sqs_with(sqs).await;
@@ -91,6 +104,7 @@ async fn stand_of(database: TestDatabase, redis: TestRedis, catalog: Arc<FakeCat
         ("DOCUMENTS_QUEUE", DOCUMENTS),
         ("WEBHOOKS_QUEUE", WEBHOOKS),
         ("SERVICE_TOKEN", TOKEN),
+        ("AUTH_ISSUER", ISSUER),
     ]);
     let mut config = Config::from_env(&env).unwrap();
     config.sqs = SqsConfig::local(sqs.url());

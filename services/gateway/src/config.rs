@@ -65,7 +65,10 @@ pub struct Limits {
     pub product_cache_bytes_max: u64,
     /// `IMPORT_BYTES_MAX` (default 256 MiB): the body of one product import.
     pub import_bytes_max: u64,
-    /// `DRAIN_MAX` (default `25s`): how long requests in hand may take after a stop.
+    /// `STOP_NOTICE` (default `5s`): after a stop, requests are taken for this long while `/readyz`
+    /// says no and every answer closes its connection. Give more than the balancer takes to notice.
+    pub stop_notice: Duration,
+    /// `DRAIN_MAX` (default `25s`): how long requests in hand may take after that.
     pub drain_max: Duration,
 }
 
@@ -76,6 +79,7 @@ impl Default for Limits {
             event_streams_max: 1_000,
             product_cache_bytes_max: 8 << 20,
             import_bytes_max: 256 << 20,
+            stop_notice: Duration::from_secs(5),
             drain_max: Duration::from_secs(25),
         }
     }
@@ -135,6 +139,7 @@ impl Config {
             product_cache_bytes_max: reader
                 .or("PRODUCT_CACHE_BYTES_MAX", default.product_cache_bytes_max),
             import_bytes_max: reader.or("IMPORT_BYTES_MAX", default.import_bytes_max),
+            stop_notice: reader.duration_or("STOP_NOTICE", default.stop_notice),
             drain_max: reader.duration_or("DRAIN_MAX", default.drain_max),
         };
         let sqs = SqsConfig {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use steelyard_queue::Producer;
 use steelyard_runtime::client::Internal;
-use steelyard_runtime::http::{Health, envelope};
+use steelyard_runtime::http::{Drain, Health, envelope};
 use steelyard_status::{ReceiptReader, ReceiptWriter, Redis, Watch};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -82,9 +82,11 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
     });
     tracing::info!(api = %doors.addrs().api, admin = %doors.addrs().admin, "serving");
     let routes = routes(app)?;
-    doors
-        .serve(routes, health, metrics, stop, config.limits.drain_max)
-        .await?;
+    let drain = Drain {
+        notice: config.limits.stop_notice,
+        finish_max: config.limits.drain_max,
+    };
+    doors.serve(routes, health, metrics, stop, drain).await?;
 
     let report = producer.shutdown(Instant::now() + FLUSH_MAX).await;
     if report.unacknowledged > 0 {

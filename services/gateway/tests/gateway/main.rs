@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod commands;
+mod draining;
 mod fuzz;
 mod intake;
 mod process;

@@ -76,6 +76,7 @@ async fn the_process_is_healthy_while_everything_else_is_down_and_stops_when_tol
         ("AUTH_JWKS", jwks.as_str()),
         ("AUTH_ISSUER", ISSUER),
         ("AUTH_AUDIENCE", AUDIENCE),
+        ("STOP_NOTICE", "1s"),
     ];
     let mut process = tokio::process::Command::new(GATEWAY)
         .env_clear()

@@ -64,6 +64,7 @@ impl Default for Setting {
             orders: NOWHERE.to_owned(),
             catalog: NOWHERE.to_owned(),
             limits: Limits {
+                stop_notice: Duration::ZERO,
                 drain_max: Duration::from_secs(5),
                 ..Limits::default()
             },

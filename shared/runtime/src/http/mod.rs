@@ -13,5 +13,5 @@ pub use context::{Context, REQUEST_ID, TRACEPARENT};
 pub use envelope::{envelope, with_deadline};
 pub use extract::{Json, Path, Query, RawBody, parse_json, require_json};
 pub use problem::HttpError;
-pub use serve::{Doors, Listen, OpenError, serve};
+pub use serve::{Doors, Drain, Listen, OpenError, serve};
 pub use service_token::require_service_token;

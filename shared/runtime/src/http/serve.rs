@@ -5,6 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::map_response;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -60,6 +64,27 @@ impl Listen {
     }
 }
 
+/// How a listener ends after a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// For this long all goes on but readiness: a balancer that has not heard of the stop yet still
+    /// has its requests answered, and every answer closes its connection. Give more than the
+    /// balancer takes to find out.
+    pub notice: Duration,
+    /// After that nothing new is taken, and requests in hand may take this long.
+    pub finish_max: Duration,
+}
+
+impl From<Duration> for Drain {
+    /// Without notice, for services that no balancer stands before.
+    fn from(finish_max: Duration) -> Self {
+        Self {
+            notice: Duration::ZERO,
+            finish_max,
+        }
+    }
+}
+
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: cannot listen on {addr}: {cause}")]
@@ -102,8 +127,8 @@ impl Doors {
         self.addrs
     }
 
-    /// Serves `api` and the admin routes until `stop`, then lets requests in hand finish for up to
-    /// `drain_max`. The admin routes answer until the very end.
+    /// Serves `api` and the admin routes until `stop`, then ends as `drain` says, not ready from the
+    /// stop on. The admin routes answer until the very end.
     ///
     /// # Errors
     /// When a listener breaks for good.
@@ -113,13 +138,21 @@ impl Doors {
         health: Health,
         metrics: Metrics,
         stop: CancellationToken,
-        drain_max: Duration,
+        drain: impl Into<Drain>,
     ) -> io::Result<()> {
         let drained = CancellationToken::new();
+        let stopping = stop.clone();
+        let health = health.ready("stop", move || {
+            if stopping.is_cancelled() {
+                Err("stopping".to_owned())
+            } else {
+                Ok(())
+            }
+        });
         let admin = admin(health, metrics);
         let admin = serve(self.admin, admin, drained.clone(), Duration::from_secs(1));
         let api = async {
-            let served = serve(self.api, api, stop, drain_max).await;
+            let served = serve(self.api, api, stop, drain).await;
             drained.cancel();
             served
         };
@@ -137,8 +170,9 @@ async fn bind(
     Ok((listener, bound))
 }
 
-/// Serves `router` over HTTP/1.1 until `stop`; then closes the listener and idle connections, lets
-/// requests in hand finish for up to `drain_max`, and cuts off the rest.
+/// Serves `router` over HTTP/1.1 until `stop`. Then it goes on for the drain's notice, with
+/// `connection: close` on every answer; closes the listener and idle connections, lets requests in
+/// hand finish within the drain's time, and cuts off the rest.
 ///
 /// # Errors
 /// When the listener breaks for good.
@@ -146,16 +180,22 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: CancellationToken,
-    drain_max: Duration,
+    drain: impl Into<Drain>,
 ) -> io::Result<()> {
-    let service = TowerToHyperService::new(router);
+    let Drain { notice, finish_max } = drain.into();
+    let service = TowerToHyperService::new(closing_after(router, stop.clone()));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let noticed = async {
+        stop.cancelled().await;
+        tokio::time::sleep(notice).await;
+    };
+    tokio::pin!(noticed);
     loop {
         while connections.try_join_next().is_some() {}
         let stream = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = &mut noticed => break,
             _ = connections.join_next(), if connections.len() >= CONNECTIONS_MAX => continue,
             stream = accept(&listener), if connections.len() < CONNECTIONS_MAX => stream?,
         };
@@ -171,7 +211,7 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(drain_max, graceful.shutdown())
+    if tokio::time::timeout(finish_max, graceful.shutdown())
         .await
         .is_err()
     {
@@ -183,6 +223,18 @@ pub async fn serve(
     }
     connections.shutdown().await;
     Ok(())
+}
+
+/// After the stop, every answer says that its connection closes: a client that keeps connections
+/// open takes another one, and with it another instance, for its next request.
+fn closing_after(router: Router, stop: CancellationToken) -> Router {
+    router.layer(map_response(move |mut response: Response| {
+        if stop.is_cancelled() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        std::future::ready(response)
+    }))
 }
 
 /// The next connection. What a single peer or a passing shortage causes is not the listener's end.

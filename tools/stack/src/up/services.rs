@@ -88,6 +88,8 @@ fn common(given: &Given<'_>) -> Vec<(String, String)> {
         ("AWS_SECRET_ACCESS_KEY", &given.aws.secret_key),
         // Long polls save requests where requests cost money; here they would only hold up the stop.
         ("POLL_WAIT", if given.aws.private { "1s" } else { "20s" }),
+        // Nobody balances between gateways here.
+        ("STOP_NOTICE", "0s"),
         ("ORDERS_QUEUE", queues::ORDERS),
         ("DOCUMENTS_QUEUE", queues::DOCUMENTS),
         ("WEBHOOKS_QUEUE", queues::WEBHOOKS),

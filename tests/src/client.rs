@@ -10,6 +10,16 @@ use steelyard_testkit::wait_for;
 
 use crate::PATIENCE;
 
+/// A client for plain HTTP. To be made once and kept: one that is made with TLS reads the machine's
+/// root certificates, which takes a debug build long enough to starve whatever runs beside it.
+pub(crate) fn plain_http() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .build()
+        .expect("a client")
+}
+
 /// Calls the gateway under one token.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -20,14 +30,10 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(port: u16, token: String) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a client");
         Self {
             base: format!("http://127.0.0.1:{port}"),
             token,
-            http,
+            http: plain_http(),
         }
     }
 

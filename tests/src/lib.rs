@@ -5,9 +5,11 @@
 //! "Postgres is down" is a proxy that refuses.
 #![expect(clippy::expect_used, reason = "a story stops at the first surprise")]
 
+mod balanced;
 mod client;
 mod system;
 
+pub use balanced::Balanced;
 pub use client::{Client, order_of};
 pub use system::{Part, System};
 

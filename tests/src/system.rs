@@ -11,13 +11,14 @@ use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_testkit::jwt::{AUDIENCE, ISSUER, Issuer, issuer};
 use steelyard_testkit::{
-    Proxy, TestDatabase, TestRedis, postgres, proxy, redis, sqs_with, wait_for,
+    Proxy, TestDatabase, TestRedis, postgres, proxy, redis, sqs_with, wait_for_ok,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::PATIENCE;
-use crate::client::Client;
+use crate::balanced::Balanced;
+use crate::client::{Client, plain_http};
 
 const ORDERS: &str = "orders.fifo";
 const DEAD_LETTERS: &str = "orders-dead-letters.fifo";
@@ -30,6 +31,8 @@ const SERVICE_TOKEN: &str = "a service token of the stories";
 pub enum Part {
     /// The public door.
     Gateway,
+    /// Another one beside it.
+    SecondGateway,
     /// Products and stock.
     Catalog,
     /// One of the order workers, by its number.
@@ -51,6 +54,7 @@ pub struct System {
     databases: HashMap<&'static str, TestDatabase>,
     ports: HashMap<Part, (u16, u16)>,
     running: HashMap<Part, Running>,
+    stop_notice: &'static str,
 }
 
 impl System {
@@ -61,7 +65,12 @@ impl System {
 
     /// Everything up, with that many order workers.
     pub async fn with_workers(workers: u8) -> Self {
-        let mut system = Self::empty().await;
+        Self::with_workers_and_receives(workers, 100).await
+    }
+
+    /// The same, and a message that is received more often than that is dead.
+    pub async fn with_workers_and_receives(workers: u8, receives_max: u32) -> Self {
+        let mut system = Self::empty(receives_max).await;
         system.up(Part::Catalog).await;
         for number in 1..=workers {
             system.up(Part::Orders(number)).await;
@@ -70,13 +79,13 @@ impl System {
         system
     }
 
-    async fn empty() -> Self {
+    async fn empty(receives_max: u32) -> Self {
         let databases =
             HashMap::from([("catalog", postgres().await), ("orders", postgres().await)]);
         let redis = redis().await;
         let queues = [ORDERS, DOCUMENTS, WEBHOOKS].map(|name| {
             let dead_letters = name.replace(".fifo", "-dead-letters.fifo");
-            format!("{name}:dlq={dead_letters},max=100").parse::<QueueSpec>()
+            format!("{name}:dlq={dead_letters},max={receives_max}").parse::<QueueSpec>()
         });
         let config = localsqs::Config {
             queues: queues
@@ -94,7 +103,13 @@ impl System {
             databases,
             ports: HashMap::new(),
             running: HashMap::new(),
+            stop_notice: "0s",
         }
+    }
+
+    /// Gateways started from here on announce a stop this long before they carry it out.
+    pub fn announce_stops(&mut self, notice: &'static str) {
+        self.stop_notice = notice;
     }
 
     /// Starts a part and waits until it is ready.
@@ -118,10 +133,14 @@ impl System {
         let task = tokio::spawn(serve(part, self.env(part, ports), stop.clone()));
         self.running.insert(part, Running { stop, task });
         let url = format!("http://127.0.0.1:{}/readyz", ports.1);
-        wait_for(&format!("{part:?} is ready"), PATIENCE, async || {
-            reqwest::get(&url)
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
+        let http = plain_http();
+        wait_for_ok(&format!("{part:?} is ready"), PATIENCE, async || {
+            let answer = http.get(&url).send().await;
+            let answer = answer.map_err(|error| error.to_string())?;
+            if answer.status().is_success() {
+                return Ok(());
+            }
+            Err(answer.text().await.unwrap_or_default())
         })
         .await;
     }
@@ -163,6 +182,13 @@ impl System {
         Client::new(self.ports[&Part::Gateway].0, token)
     }
 
+    /// The same over a load balancer before both gateways.
+    pub fn balanced(&self, sub: &str, scope: &str) -> Balanced {
+        let token = self.issuer.mint(sub, scope, Duration::from_mins(30));
+        let gateways = [Part::Gateway, Part::SecondGateway].map(|part| self.ports[&part]);
+        Balanced::new(&gateways, &token)
+    }
+
     /// Messages in a queue: ready, in flight or delayed.
     pub async fn depth(&self, queue: &str) -> u64 {
         let transport = SqsTransport::connect(SqsConfig {
@@ -198,6 +224,8 @@ impl System {
             ("REDIS_URL", self.redis.url_via(self.redis_proxy.address())),
             ("AWS_ENDPOINT_URL", self.sqs.url()),
             ("AWS_REGION", "us-east-1".to_owned()),
+            ("POLL_WAIT", "1s".to_owned()),
+            ("STOP_NOTICE", self.stop_notice.to_owned()),
             ("ORDERS_QUEUE", ORDERS.to_owned()),
             ("DOCUMENTS_QUEUE", DOCUMENTS.to_owned()),
             ("WEBHOOKS_QUEUE", WEBHOOKS.to_owned()),
@@ -208,7 +236,7 @@ impl System {
             ("AUTH_AUDIENCE", AUDIENCE.to_owned()),
         ]);
         let owner = match part {
-            Part::Gateway => return env,
+            Part::Gateway | Part::SecondGateway => return env,
             Part::Catalog => "catalog",
             Part::Orders(_) => "orders",
         };
@@ -241,7 +269,7 @@ async fn serve(part: Part, env: Env, stop: CancellationToken) {
                 .await
                 .expect("orders runs");
         }
-        Part::Gateway => {
+        Part::Gateway | Part::SecondGateway => {
             let mut config = steelyard_gateway::Config::from_env(&env).expect("gateway's settings");
             config.sqs.credentials = credentials();
             let deps = steelyard_gateway::Deps::connect(&config, Metrics::detached())

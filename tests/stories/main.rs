@@ -3,5 +3,6 @@
 mod lifecycle;
 mod once;
 mod outage;
+mod rolling;
 mod sequence;
 mod stock;

@@ -10,8 +10,9 @@ use tokio::time::interval;
 use crate::client::{Client, plain_http};
 
 /// How often a target is asked whether it is ready. Real ones ask every few seconds, and gateways
-/// give notice of a stop accordingly longer.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// give notice of a stop accordingly longer. Meanwhile requests go to a gateway that is stopping:
+/// asked much more often, and one that gives no notice would hardly be found out.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Sends requests to ready gateways in turn. A request is tried once: whatever fails, fails its
 /// client, as it does behind a balancer that must not repeat a `POST`.

@@ -31,7 +31,9 @@ impl Load {
     /// Places one customer's orders, one after the other, each of which must be taken.
     async fn order(self: Arc<Self>, customer: usize) -> Vec<Receipt> {
         let mut receipts: Vec<Receipt> = Vec::new();
-        let mut ticks = interval(ORDER_EVERY);
+        // Each in a time of its own: all at once, they would leave gaps in which to stop unseen.
+        let own_time = Duration::from_millis(37) * u32::try_from(customer).expect("few customers");
+        let mut ticks = interval(ORDER_EVERY + own_time);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.on.load(Ordering::Relaxed) {
             ticks.tick().await;
@@ -62,7 +64,7 @@ impl Load {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_deploy_under_load_fails_no_request_and_keeps_every_order_in_sequence() {
     let mut system = System::with_workers_and_receives(3, RECEIVES_MAX).await;
-    system.announce_stops("3s");
+    system.announce_stops("5s");
     // From here on both announce their stops.
     system.down(Part::Gateway).await;
     system.up(Part::Gateway).await;

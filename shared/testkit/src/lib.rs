@@ -23,19 +23,27 @@
 
 mod database;
 pub mod jwt;
-mod proxy;
 mod redis;
 mod sqs;
 mod wait;
 
 pub use database::{TestDatabase, postgres};
-pub use proxy::{Proxy, ProxyStatus, proxy};
 pub use redis::{TestRedis, redis};
 pub use sqs::{sqs, sqs_with};
+pub use steelyard_chaosproxy::{Proxy, ProxyStatus};
 pub use wait::{wait_for, wait_for_ok};
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// Starts a proxy in front of `target` on a free port of 127.0.0.1.
+///
+/// # Panics
+/// When no port is free.
+pub async fn proxy(target: SocketAddr) -> Proxy {
+    must("start a proxy", Proxy::start(target).await)
+}
 
 /// A store directory that no one else has. It lies in the temporary directory itself, so that the account under which a
 /// server runs may remove it when the test process was killed.

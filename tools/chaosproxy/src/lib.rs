@@ -1,3 +1,15 @@
+//! A TCP proxy that misbehaves on demand, in front of any server: what the tests and `cargo stack chaos` put between a
+//! service and what it depends on.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! let proxy = steelyard_chaosproxy::Proxy::start("127.0.0.1:5432".parse().unwrap()).await?;
+//! proxy.stall(); // …connections to proxy.address() stay open and nothing passes
+//! proxy.restore();
+//! # Ok(())
+//! # }
+//! ```
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +20,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::must;
-
 /// A TCP proxy that misbehaves on demand, in front of any server.
 ///
-/// Runs in the test's runtime and ends when dropped.
+/// Runs in the caller's runtime and ends when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -51,36 +61,37 @@ struct Counts {
     received: AtomicU64,
 }
 
-/// Starts a proxy in front of `target` on a free port of 127.0.0.1.
-///
-/// # Panics
-/// When no port is free.
-pub async fn proxy(target: SocketAddr) -> Proxy {
-    let listener = must(
-        "bind a proxy",
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
-    );
-    let address = must("a proxy's address", listener.local_addr());
-    let mode = Mode {
-        refuse: false,
-        stall: false,
-        latency: Duration::ZERO,
-        cut: CancellationToken::new(),
-    };
-    let (mode, seen) = watch::channel(mode);
-    let counts = Arc::new(Counts::default());
-    let stop = CancellationToken::new();
-    let work = run(listener, address, target, seen, Arc::clone(&counts));
-    tokio::spawn(stop.clone().run_until_cancelled_owned(work));
-    Proxy {
-        address,
-        mode,
-        counts,
-        stop,
-    }
-}
-
 impl Proxy {
+    /// Starts a proxy in front of `target` on a free port of 127.0.0.1; to be called inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let mode = Mode {
+            refuse: false,
+            stall: false,
+            latency: Duration::ZERO,
+            cut: CancellationToken::new(),
+        };
+        let (mode, seen) = watch::channel(mode);
+        let counts = Arc::new(Counts::default());
+        let stop = CancellationToken::new();
+        let work = run(listener, address, target, seen, Arc::clone(&counts));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            if let Err(error) = work.await {
+                tracing::error!(%error, %address, "a proxy lost its port");
+            }
+        }));
+        Ok(Self {
+            address,
+            mode,
+            counts,
+            stop,
+        })
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -150,20 +161,20 @@ async fn run(
     target: SocketAddr,
     mut mode: watch::Receiver<Mode>,
     counts: Arc<Counts>,
-) {
+) -> std::io::Result<()> {
     loop {
         let refuse = mode.borrow_and_update().refuse;
         if refuse {
             drop(listener);
             // Bound and not listening: connections are refused, and nobody else gets the port meanwhile.
-            let holder = must("hold the proxy's port", hold(address));
+            let holder = hold(address)?;
             if mode.wait_for(|mode| !mode.refuse).await.is_err() {
-                return;
+                return Ok(());
             }
-            listener = must("listen again", holder.listen(1024));
+            listener = holder.listen(1024)?;
         }
         tokio::select! {
-            changed = mode.changed() => if changed.is_err() { return },
+            changed = mode.changed() => if changed.is_err() { return Ok(()) },
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 // One look for both: who connects while the server is taken away is cut or refused, never left over.

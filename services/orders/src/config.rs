@@ -68,6 +68,9 @@ pub struct Limits {
     /// `VISIBILITY_TIMEOUT`: after this long a crashed worker's commands come back, 2 s – 10 min,
     /// default 60 s; renewed at a third of it.
     pub visibility: Duration,
+    /// `LEASE_TTL`: after this long a crashed worker's customers are taken over by others, 2 s –
+    /// 5 min, default 15 s; renewed at a third of it.
+    pub lease_ttl: Duration,
     /// `POLL_WAIT`: how long a poll waits for commands, 1–20 s, default 20 s: longer is cheaper on
     /// AWS, and a stop may take as long.
     pub poll_wait: Duration,
@@ -80,6 +83,7 @@ impl Default for Limits {
             sets_in_flight_max: 2,
             in_hand_max: 200,
             visibility: Duration::from_secs(60),
+            lease_ttl: Duration::from_secs(15),
             poll_wait: POLL_WAIT_MAX,
         }
     }
@@ -177,6 +181,7 @@ impl Config {
             ),
             in_hand_max: reader.within("IN_HAND_MAX", default.in_hand_max, 10..=20_000),
             visibility: reader.duration_or("VISIBILITY_TIMEOUT", default.visibility),
+            lease_ttl: reader.duration_or("LEASE_TTL", default.lease_ttl),
             poll_wait: reader.duration_or("POLL_WAIT", default.poll_wait),
         };
         if !(POLL_WAIT_MIN..=POLL_WAIT_MAX).contains(&limits.poll_wait) {
@@ -184,6 +189,9 @@ impl Config {
         }
         if !(VISIBILITY_MIN..=VISIBILITY_MAX).contains(&limits.visibility) {
             reader.fault("VISIBILITY_TIMEOUT", "must lie between 2s and 10m");
+        }
+        if !(LEASE_TTL_MIN..=LEASE_TTL_MAX).contains(&limits.lease_ttl) {
+            reader.fault("LEASE_TTL", "must lie between 2s and 5m");
         }
         reader.finish(|| {
             Some(Self {
@@ -217,6 +225,11 @@ const POLL_WAIT_MAX: Duration = Duration::from_secs(20);
 const VISIBILITY_MIN: Duration = Duration::from_secs(2);
 /// The longest that the consumer holds a message at all.
 const VISIBILITY_MAX: Duration = Duration::from_secs(600);
+
+/// A tenth of it has to suffice for a call to Redis.
+const LEASE_TTL_MIN: Duration = Duration::from_secs(2);
+/// A crashed worker's customers wait as long.
+const LEASE_TTL_MAX: Duration = Duration::from_secs(300);
 
 const POSTGRES: &[&str] = &["postgres", "postgresql"];
 
@@ -295,8 +308,15 @@ mod tests {
             .with("ORDERS_QUEUE", "orders")
             .with("ROLES", "worker, king")
             .with("TAX_TABLE", "/nowhere/tax.toml")
-            .with("SET_MESSAGES_MAX", "501");
-        let wrong = ["ROLES", "ORDERS_QUEUE", "TAX_TABLE", "SET_MESSAGES_MAX"];
+            .with("SET_MESSAGES_MAX", "501")
+            .with("LEASE_TTL", "1s");
+        let wrong = [
+            "ROLES",
+            "ORDERS_QUEUE",
+            "TAX_TABLE",
+            "SET_MESSAGES_MAX",
+            "LEASE_TTL",
+        ];
         assert_eq!(faults(&env), wrong);
     }
 }

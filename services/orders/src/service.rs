@@ -182,7 +182,10 @@ fn consumer(
     relay: &Relay<Queues>,
 ) -> Result<Consumer<Worker>, Error> {
     let redis = config.redis_url.expose();
-    let turns = Turns::new(Leases::connect(redis, LeaseOptions::default())?);
+    let turns = Turns::new(Leases::connect(
+        redis,
+        lease_options(config.limits.lease_ttl),
+    )?);
     let (url, token) = (config.catalog_url.clone(), config.service_token.clone());
     let http = Internal::new("catalog", url, token, CALL_MAX)
         .map_err(|error| Error::Client(error.to_string()))?;
@@ -214,6 +217,16 @@ fn consumer(
         .tap(tap)
         .options(options)
         .build())
+}
+
+/// A call may take a tenth of the lease's time, as [`LeaseOptions::call_timeout`] asks.
+fn lease_options(ttl: Duration) -> LeaseOptions {
+    let default = LeaseOptions::default();
+    LeaseOptions {
+        ttl,
+        call_timeout: default.call_timeout.min(ttl / 10),
+        ..default
+    }
 }
 
 fn health(database: &Database, worker: Option<Handle>) -> Health {

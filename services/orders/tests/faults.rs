@@ -9,7 +9,7 @@ use stand::catalog::Stock;
 use stand::commands::{body_of, cancel, order_id, place, place_of, ship};
 use stand::{DEAD, ORDERS, SOON, WEBHOOKS, database, only, stand as prepared, started};
 use steelyard_domain::event::OrderEvent;
-use steelyard_domain::order::OrderStatus;
+use steelyard_domain::order::{OrderStatus, Reason};
 use steelyard_testkit::{proxy, wait_for};
 
 #[tokio::test]
@@ -211,6 +211,34 @@ async fn a_cancellation_waits_for_catalog_and_is_not_true_before_the_stock_is_ba
     let order = stand.once(id, |order| order.history.len() == 3).await;
     assert_eq!(order.status, OrderStatus::Cancelled);
     assert_eq!(stand.catalog.stock(id), Some(Stock::Released));
+}
+
+/// Found by `cargo stack chaos --seed 4`: the stock was given back before the commit, the commit was lost, and the next
+/// attempt took the order for one that somebody else had released.
+#[tokio::test]
+async fn an_order_that_is_cancelled_in_its_own_set_is_the_same_after_a_lost_transaction() {
+    let mut stand = prepared().await;
+    let proxy = std::sync::Arc::new(proxy(stand.database.address()).await);
+    stand.configure(database(stand.database.url_via(proxy.address())));
+    stand.start().await;
+    let id = order_id("a", "1");
+    let postgres = std::sync::Arc::clone(&proxy);
+    // From the moment of the reservation on, nothing gets through to Postgres.
+    stand.catalog.after_reserve(move || postgres.refuse());
+    stand.send(&[place("a", "1"), cancel("a", id, "c")]).await;
+    wait_for("the set was handed back", SOON, async || {
+        stand.catalog.stock(id).is_some() && stand.depths(ORDERS).await == (2, 0)
+    })
+    .await;
+    proxy.restore();
+    let order = stand.once(id, |order| order.history.len() == 2).await;
+    assert_eq!(order.reason, Some(Reason::CustomerRequest));
+    let statuses: Vec<_> = order.history.iter().map(|entry| entry.status).collect();
+    assert_eq!(statuses, [OrderStatus::Confirmed, OrderStatus::Cancelled]);
+    assert_eq!(order.total.to_string(), "22.43");
+    stand.drained().await;
+    assert_eq!(stand.catalog.stock(id), Some(Stock::Released));
+    stand.receive(WEBHOOKS, 2).await;
 }
 
 #[tokio::test]

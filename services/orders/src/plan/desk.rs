@@ -44,6 +44,8 @@ struct Open {
     stored: Option<i64>,
     /// The order as JSON, if nothing has changed since it was written.
     doc: Option<String>,
+    /// This very plan was given its stock: catalog must not take it back before the commit.
+    just_reserved: bool,
 }
 
 /// The place command without its payload.
@@ -147,6 +149,7 @@ impl<'a> Desk<'a> {
             stored: Some(order.version),
             order,
             doc: None,
+            just_reserved: false,
         }))
     }
 
@@ -169,7 +172,11 @@ impl<'a> Desk<'a> {
         let open = &mut self.orders[index];
         match (before, change::effect_of(&message.command)) {
             (Some(before), effect) if *before == message.fingerprint => {
-                if effect.is_none() && open.order.status == OrderStatus::Rejected {
+                let holds_none = matches!(
+                    open.order.status,
+                    OrderStatus::Rejected | OrderStatus::Cancelled
+                );
+                if effect.is_none() && holds_none {
                     self.plan.calls.release_after.push(open.order.id);
                 }
             }
@@ -293,7 +300,10 @@ impl<'a> Desk<'a> {
             return Ok(Verdict::Settled);
         };
         order.reason_detail = decision.detail;
-        let index = self.lay_out(Open::new(order));
+        let index = self.lay_out(Open {
+            just_reserved: true,
+            ..Open::new(order)
+        });
         self.apply(index, decision.effect, by, placed.fingerprint)?;
         self.apply_all(index, &early, known)?;
         Ok(Verdict::Settled)
@@ -326,8 +336,8 @@ impl<'a> Desk<'a> {
         }
         let calls = &mut self.plan.calls;
         match effect {
-            Effect::Cancel(_) => calls.release.push(open.order.id),
-            Effect::Reject(_) => calls.release_after.push(open.order.id),
+            Effect::Cancel(_) if !open.just_reserved => calls.release.push(open.order.id),
+            Effect::Cancel(_) | Effect::Reject(_) => calls.release_after.push(open.order.id),
             Effect::Ship => calls.consume.push(open.order.id),
             Effect::Confirm | Effect::Pay | Effect::Return => {}
         }
@@ -352,6 +362,7 @@ impl Open {
             order,
             stored: None,
             doc: None,
+            just_reserved: false,
         }
     }
 }
@@ -402,7 +413,9 @@ fn event(
 }
 
 fn row(open: Open) -> Result<OrderRow, PlanError> {
-    let Open { order, stored, doc } = open;
+    let Open {
+        order, stored, doc, ..
+    } = open;
     let doc = match doc {
         Some(doc) => doc,
         None => serde_json::to_string(&order)?,

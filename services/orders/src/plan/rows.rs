@@ -61,15 +61,17 @@ impl CustomerPlan {
 /// What catalog has to be told about one customer's orders.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CatalogCalls {
-    /// Before the commit: cancelled orders give their stock back.
+    /// Before the commit: orders that were confirmed before and are cancelled now give their stock
+    /// back.
     pub release: Vec<OrderId>,
     /// Before the commit: shipped orders' goods left.
     pub consume: Vec<OrderId>,
     /// Before the commit: returned goods are back on the shelf.
     pub restock: Vec<OrderId>,
-    /// After the commit, and again for a duplicate: orders that were rejected. They hold nothing,
-    /// but a worker that stalled before it asked for their stock may still ask; once released,
-    /// catalog refuses.
+    /// After the commit, and again for a duplicate: orders that this plan was given stock for and
+    /// that hold none in the end. Were they released before and the commit lost, the next attempt
+    /// would find them released and decide otherwise. Rejected ones hold nothing, but a worker that
+    /// stalled before it asked for their stock may still ask; once released, catalog refuses.
     pub release_after: Vec<OrderId>,
 }
 

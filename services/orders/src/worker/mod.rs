@@ -10,7 +10,7 @@
 //! | after `release`, `consume`, `restock` | an order whose stock is ahead of it | plans the same again from the same state; the calls are idempotent |
 //! | during the commit | all of it or nothing | finds the inbox rows, or does not |
 //! | after the commit | the outbox, which the relay sends | finds the inbox rows: `Done` |
-//! | before a rejected order is released | nothing held, but a superseded worker may yet reserve | releases it again |
+//! | before a rejected order is released, or one that was cancelled with its confirmation | stock held, or that a superseded worker may yet reserve | releases it again |
 //!
 //! **Invariant:** the fence decides, not the lease. A transaction moves every customer's fence from
 //! the value that was read *before* planning to its own token, or writes nothing for that customer.
@@ -22,8 +22,9 @@
 //! its messages are in hand, unless by a worker that has told catalog the same.
 //!
 //! **Invariant:** an order that is not confirmed ends released in catalog: cancelled ones before the
-//! commit, rejected ones after it and before their message is deleted. (If a rejected order were
-//! released before its commit, a crash in between would make its redelivery look cancelled.)
+//! commit; rejected ones, and those that are cancelled by the same transaction that confirms them,
+//! after it and before their message is deleted. (If these were released before their commit, a
+//! crash in between would make their redelivery look released by somebody else.)
 //!
 //! **Invariant:** an outage is nobody's fault. It closes the tap and makes messages wait; only what
 //! a message itself carries (SQLSTATE classes 22, 23, 54; a body that cannot be read) parks it, and

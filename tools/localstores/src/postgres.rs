@@ -3,11 +3,13 @@ use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::error::says_disk_full;
 use crate::placement::missing_is_fine;
+use crate::process::{children_of, send};
 use crate::server::{Home, Server, first_line};
 use crate::supervise::{Spec, Supervised};
 use crate::{Durability, Error, Program, StoreOptions};
@@ -15,6 +17,7 @@ use crate::{Durability, Error, Program, StoreOptions};
 const WHAT: &str = "Postgres";
 const SUPERUSER: &str = "postgres";
 const PID_FILE: &str = "postmaster.pid";
+const KILL_MAX: Duration = Duration::from_secs(10);
 const INITDB_MAX: Duration = Duration::from_secs(120);
 
 /// A private Postgres server on 127.0.0.1. Dropping it asks it to stop; [`Postgres::stop`] also waits.
@@ -57,6 +60,28 @@ impl Postgres {
             self.password(),
             self.port()
         )
+    }
+
+    /// Sends a signal to all of the server's processes (`SIGSTOP` to stall it, `SIGCONT`); false when it has ended.
+    pub fn signal(&mut self, signal: Signal) -> bool {
+        // Its first process starts the others, so none can be missed while it stands still.
+        if signal != Signal::SIGCONT && !self.server.supervised.signal(Signal::SIGSTOP) {
+            return false;
+        }
+        for child in children_of(self.pid()) {
+            send(child, signal);
+        }
+        self.server.supervised.signal(signal)
+    }
+
+    /// Ends all of the server's processes by `SIGKILL` and waits until it is gone: a crash, for tests. A start on the
+    /// same directory recovers what was committed.
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`] when it was still there after ten seconds.
+    pub async fn kill(mut self) -> Result<(), Error> {
+        self.signal(Signal::SIGKILL);
+        self.server.supervised.ended(KILL_MAX).await
     }
 
     /// Stops the server (a fast shutdown: sessions are ended, data is flushed) and waits until it is gone.

@@ -54,6 +54,49 @@ pub(crate) fn raw(pid: u32) -> Option<Pid> {
         .map(Pid::from_raw)
 }
 
+/// The processes that `pid` has started and that are still there.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    if cfg!(target_os = "linux") {
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        let pids = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        return pids
+            .filter(|child| parent_of(*child) == Some(pid))
+            .collect();
+    }
+    let listed = std::process::Command::new("ps")
+        .args(["-axo", "pid=,ppid="])
+        .output();
+    let listed = listed.map(|output| output.stdout).unwrap_or_default();
+    let pairs = String::from_utf8_lossy(&listed)
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().map(str::parse);
+            Some((fields.next()?.ok()?, fields.next()?.ok()?))
+        })
+        .collect::<Vec<(u32, u32)>>();
+    pairs
+        .into_iter()
+        .filter(|(_, parent)| *parent == pid)
+        .map(|(child, _)| child)
+        .collect()
+}
+
+/// The second field after the program's name, which may itself hold spaces and brackets: proc(5).
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Sends a signal to a process; whether it was there.
+pub(crate) fn send(pid: u32, signal: signal::Signal) -> bool {
+    raw(pid).is_some_and(|pid| signal::kill(pid, signal).is_ok())
+}
+
 /// Whether `pid` is a program whose name begins like this and that works in `dir`. Guards against pids that the system
 /// has given to another process since.
 #[must_use]

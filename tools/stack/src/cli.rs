@@ -32,6 +32,8 @@ pub enum Command {
     Token(TokenArgs),
     /// Send a file of real invoices through the gateway, wait until all are settled, and reconcile
     Replay(ReplayArgs),
+    /// Break everything under load, by a seeded plan, and check that every promise holds
+    Chaos(ChaosArgs),
     /// Run all tests of the workspace, with the servers that they need
     Test(TestArgs),
 }
@@ -115,6 +117,35 @@ pub struct ReplayArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it")]
     pub data: DataArg,
+}
+
+/// Flags of `chaos`.
+#[derive(Clone, Debug, Args)]
+pub struct ChaosArgs {
+    /// How long faults and load go on
+    #[arg(long, value_name = "M", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1440))]
+    pub minutes: u16,
+    /// The same in other units, such as 45s
+    #[arg(long, value_name = "TIME", conflicts_with = "minutes", value_parser = humantime::parse_duration)]
+    pub time: Option<Duration>,
+    /// Decides what goes wrong and what is ordered; a random one, which is told, when left out
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Orders per second; fewer come while the backlog is long
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub rate: u32,
+    /// How long everything may take to come to rest afterwards
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub settle: Duration,
+    /// Build the services optimized
+    #[arg(long)]
+    pub release: bool,
+    /// Print the faults of the seed and do nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Keep the logs even when everything holds
+    #[arg(long)]
+    pub keep_logs: bool,
 }
 
 /// Flags of `test`.

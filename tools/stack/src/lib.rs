@@ -5,6 +5,7 @@
 //! cargo stack --processes --orders 3   each service as a process of its own, three order workers
 //! cargo stack token --sub alice --scope customer
 //! cargo stack replay 2010-12.csv.gz    send a shop's real invoices through the REST gateway and reconcile
+//! cargo stack chaos --minutes 5        break everything under load and check that every promise holds
 //! cargo stack test                     all tests, with the servers that they need
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! |---|---|
 //! | [`up`] | starts the parts in order, waits until they are ready, stops them in order |
 //! | [`replay`] | a file of invoices through the gateway, and the books after it |
+//! | [`chaos`] | a stack of its own that is broken by plan; the rest of it is in `tools/chaos` |
 //! | [`tokens`] | access tokens of the stack's own key |
 //! | [`test_run`] | `cargo test` with a database server for all of it |
 //! | [`dir`], [`run_file`], [`secrets`] | what lies under `.stack/` |
@@ -23,6 +25,7 @@
 //! Limits: one machine, Linux and macOS, no TLS, data that is as safe as the disk. For real deployments see
 //! `deploy/`.
 
+pub mod chaos;
 pub mod cli;
 mod client;
 pub mod dir;
@@ -58,6 +61,7 @@ pub fn main(cli: Cli) -> ExitCode {
             Some(Command::Up(args)) => up::command(&args).await,
             Some(Command::Token(args)) => tokens::command(&args),
             Some(Command::Replay(args)) => replay::command(&args).await,
+            Some(Command::Chaos(args)) => Box::pin(chaos::command(&args)).await,
             Some(Command::Test(args)) => test_run::command(&args).await,
         }
     });

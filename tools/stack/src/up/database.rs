@@ -10,7 +10,7 @@ const DATABASE: &str = "steelyard";
 const OWNERS: [&str; 3] = ["catalog", "orders", "documents"];
 
 /// Where the services find their schemas.
-pub(super) struct Database {
+pub(crate) struct Database {
     url: Url,
     password: String,
 }
@@ -18,7 +18,7 @@ pub(super) struct Database {
 impl Database {
     /// Makes database, roles and schemas, as far as they are not there. A service's role can neither see nor change
     /// another's tables: the schemas are its owner's, and nothing is granted.
-    pub(super) async fn provision(admin: &Url, password: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn provision(admin: &Url, password: &str) -> anyhow::Result<Self> {
         let mut url = admin.clone();
         let name = match admin.path().trim_start_matches('/') {
             "" | "postgres" => {
@@ -54,7 +54,7 @@ impl Database {
     }
 
     /// `DATABASE_URL` of one service.
-    pub(super) fn url_of(&self, owner: &str) -> anyhow::Result<String> {
+    pub(crate) fn url_of(&self, owner: &str) -> anyhow::Result<String> {
         let mut url = self.url.clone();
         url.set_username(&format!("steelyard_{owner}"))
             .ok()

@@ -16,18 +16,19 @@ use crate::progress::Progress;
 use crate::run_file::Part;
 use crate::secrets::Secrets;
 
-const REGION: &str = "us-east-1";
-const ACCESS_KEY: &str = "steelyard";
+pub(crate) const REGION: &str = "us-east-1";
+pub(crate) const ACCESS_KEY: &str = "steelyard";
 
 /// How services reach SQS and S3.
-pub(super) struct Aws {
-    pub(super) sqs_url: String,
-    pub(super) s3_url: String,
-    pub(super) region: String,
-    pub(super) access_key: String,
-    pub(super) secret_key: String,
+#[derive(Clone)]
+pub(crate) struct Aws {
+    pub(crate) sqs_url: String,
+    pub(crate) s3_url: String,
+    pub(crate) region: String,
+    pub(crate) access_key: String,
+    pub(crate) secret_key: String,
     /// Whether they are the stack's own.
-    pub(super) private: bool,
+    pub(crate) private: bool,
 }
 
 /// The servers behind it, as far as they are the stack's.

@@ -1,15 +1,15 @@
 //! `cargo stack`: every part started in order, waited for, watched, and stopped in order.
 
 mod banner;
-mod database;
+pub(crate) mod database;
 mod demo;
-mod endpoints;
+pub(crate) mod endpoints;
 mod in_process;
 mod objects;
-mod processes;
-mod queues;
+pub(crate) mod processes;
+pub(crate) mod queues;
 mod ready;
-mod services;
+pub(crate) mod services;
 mod stores;
 
 use std::collections::BTreeMap;

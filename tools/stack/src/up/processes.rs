@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::sys::signal::Signal;
 use steelyard_localstores::log_tail;
 use steelyard_localstores::supervise::{Spec, Supervised};
 use tokio::process::Command;
@@ -17,6 +18,7 @@ use crate::progress::Progress;
 
 /// Above the services' own drain times, so that they end by themselves.
 const STOP_MAX: Duration = Duration::from_secs(40);
+const KILL_MAX: Duration = Duration::from_secs(10);
 /// Lines of its log that a message about a dead process shows.
 const TAIL_LINES: usize = 12;
 
@@ -30,13 +32,13 @@ const BINARIES: [(&str, &str); 5] = [
 ];
 
 /// Built service binaries by name.
-pub(super) struct Binaries {
+pub(crate) struct Binaries {
     by_name: HashMap<String, PathBuf>,
 }
 
 impl Binaries {
     /// Builds them; cargo shows its own progress meanwhile.
-    pub(super) async fn build(release: bool, progress: &Progress) -> anyhow::Result<Self> {
+    pub(crate) async fn build(release: bool, progress: &Progress) -> anyhow::Result<Self> {
         progress.doing("building the services");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(&cargo);
@@ -93,7 +95,7 @@ impl Binaries {
 }
 
 /// A running process.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     log: PathBuf,
     process: Supervised,
@@ -101,7 +103,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) async fn of_service(
+    pub(crate) async fn of_service(
         dir: &StackDir,
         binaries: &Binaries,
         plan: &Plan,
@@ -117,7 +119,7 @@ impl Process {
         .await
     }
 
-    pub(super) async fn of_localsqs(
+    pub(crate) async fn of_localsqs(
         dir: &StackDir,
         binaries: &Binaries,
         port: u16,
@@ -151,23 +153,23 @@ impl Process {
         })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    pub(super) fn log(&self) -> &PathBuf {
+    pub(crate) fn log(&self) -> &PathBuf {
         &self.log
     }
 
     /// Waits until `url` answers 200; the message of a failure ends with the tail of the log.
-    pub(super) async fn ready(&mut self, url: &str) -> anyhow::Result<()> {
+    pub(crate) async fn ready(&mut self, url: &str) -> anyhow::Result<()> {
         let (name, log) = (self.name.clone(), self.log.clone());
         let late = || format!("; {}", log_ends(&log));
         super::ready::wait(&name, url, async || self.death(), late).await
     }
 
     /// What to tell about a process that has ended by itself; once.
-    pub(super) fn death(&mut self) -> Option<String> {
+    pub(crate) fn death(&mut self) -> Option<String> {
         if self.reported || !self.process.has_ended() {
             return None;
         }
@@ -180,7 +182,18 @@ impl Process {
         ))
     }
 
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
+    /// Sends a signal (`SIGSTOP` to stall it, `SIGCONT`).
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Ends it by `SIGKILL` and waits until it is gone: a crash.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        self.process.signal(Signal::SIGKILL);
+        Ok(self.process.ended(KILL_MAX).await?)
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         Ok(self.process.stop().await?)
     }
 }

@@ -16,11 +16,11 @@ use super::endpoints::Aws;
 use super::stores::REACH_MAX;
 
 /// Commands of customers, in sequence per customer.
-pub(super) const ORDERS: &str = "orders.fifo";
+pub(crate) const ORDERS: &str = "orders.fifo";
 /// What the documents service works on.
-pub(super) const DOCUMENTS: &str = "documents.fifo";
+pub(crate) const DOCUMENTS: &str = "documents.fifo";
 /// What goes out to shops' own systems.
-pub(super) const WEBHOOKS: &str = "webhooks.fifo";
+pub(crate) const WEBHOOKS: &str = "webhooks.fifo";
 
 /// 14 days: an order waits as long as that for its worker.
 const RETENTION_SECONDS: &str = "1209600";
@@ -31,7 +31,7 @@ const VISIBILITY_SECONDS: &str = "60";
 const RECEIVES_MAX: u32 = 100;
 
 /// Makes the queues, each with its dead-letter queue. Messages that are there already stay.
-pub(super) async fn provision(aws: &Aws) -> anyhow::Result<()> {
+pub(crate) async fn provision(aws: &Aws) -> anyhow::Result<()> {
     let client = client(aws).await;
     for queue in [ORDERS, DOCUMENTS, WEBHOOKS] {
         let dead_letters = queue.replace(".fifo", "-dead-letters.fifo");

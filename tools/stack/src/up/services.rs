@@ -16,14 +16,14 @@ use crate::secrets::Secrets;
 const SERVICES: [&str; 4] = ["catalog", "documents", "orders", "gateway"];
 
 /// One instance of a service: its name, its addresses, its environment.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Unique in the stack: `gateway`, `orders-1`, …
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The service, which is also its binary's name.
-    pub(super) service: &'static str,
-    pub(super) url: String,
-    pub(super) admin_url: String,
-    pub(super) env: Vec<(String, String)>,
+    pub(crate) service: &'static str,
+    pub(crate) url: String,
+    pub(crate) admin_url: String,
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// What the environments are made of.
@@ -53,7 +53,8 @@ pub(super) fn plan(given: &Given<'_>) -> anyhow::Result<Vec<Plan>> {
             _ => plans.push(instance(service.to_owned(), service, free()?)?),
         }
     }
-    let mut common = common(given);
+    let redis = given.stores.redis.as_str();
+    let mut common = common(given.dir, given.secrets, redis, given.aws);
     // Queries go to the first instance; any would do.
     for (variable, service) in [
         ("CATALOG_URL", "catalog"),
@@ -76,18 +77,24 @@ pub(super) fn plan(given: &Given<'_>) -> anyhow::Result<Vec<Plan>> {
     Ok(plans)
 }
 
-fn common(given: &Given<'_>) -> Vec<(String, String)> {
-    let jwks = given.dir.jwks();
+/// What every service is told.
+pub(crate) fn common(
+    dir: &StackDir,
+    secrets: &Secrets,
+    redis: &str,
+    aws: &Aws,
+) -> Vec<(String, String)> {
+    let jwks = dir.jwks();
     [
-        ("SERVICE_TOKEN", given.secrets.service_token.as_str()),
-        ("REDIS_URL", given.stores.redis.as_str()),
-        ("AWS_ENDPOINT_URL", &given.aws.sqs_url),
-        ("AWS_ENDPOINT_URL_S3", &given.aws.s3_url),
-        ("AWS_REGION", &given.aws.region),
-        ("AWS_ACCESS_KEY_ID", &given.aws.access_key),
-        ("AWS_SECRET_ACCESS_KEY", &given.aws.secret_key),
+        ("SERVICE_TOKEN", secrets.service_token.as_str()),
+        ("REDIS_URL", redis),
+        ("AWS_ENDPOINT_URL", &aws.sqs_url),
+        ("AWS_ENDPOINT_URL_S3", &aws.s3_url),
+        ("AWS_REGION", &aws.region),
+        ("AWS_ACCESS_KEY_ID", &aws.access_key),
+        ("AWS_SECRET_ACCESS_KEY", &aws.secret_key),
         // Long polls save requests where requests cost money; here they would only hold up the stop.
-        ("POLL_WAIT", if given.aws.private { "1s" } else { "20s" }),
+        ("POLL_WAIT", if aws.private { "1s" } else { "20s" }),
         // Nobody balances between gateways here.
         ("STOP_NOTICE", "0s"),
         ("ORDERS_QUEUE", queues::ORDERS),
@@ -107,7 +114,8 @@ fn free() -> anyhow::Result<u16> {
     free_port().context("no free port for a service")
 }
 
-fn instance(name: String, service: &'static str, port: u16) -> anyhow::Result<Plan> {
+/// An instance on this port, with an admin address on a free one, and nothing else in its environment yet.
+pub(crate) fn instance(name: String, service: &'static str, port: u16) -> anyhow::Result<Plan> {
     let address = |port| format!("{}:{port}", Ipv4Addr::LOCALHOST);
     let (api, admin) = (address(port), address(free()?));
     Ok(Plan {

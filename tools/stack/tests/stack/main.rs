@@ -1,6 +1,7 @@
 //! The stack's command line, run as a person runs it.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod chaos;
 mod replay;
 mod support;
 mod up;

@@ -129,8 +129,7 @@ impl Run<'_> {
                 visitors
             };
             let ((visitors, damage), ()) = tokio::join!(storm, self.tell(cast, &storm_over));
-            damage?;
-            let rest = self.rest(cast).await;
+            let rest = damage.and(self.rest(cast).await);
             let record = cast.journal.end();
             let repeated = bounded(self.args.settle, self.repeat(cast, &record)).await?;
             let rest = rest.and(self.rest(cast).await);
@@ -203,9 +202,11 @@ impl Run<'_> {
         run.await
     }
 
-    async fn damage(&self, cast: &Cast) -> anyhow::Result<()> {
+    /// Works off the plan, and brings everything back.
+    async fn damage(&self, cast: &Cast) -> Result<(), String> {
         cast.faults.run(self.plan, self.stop).await;
-        cast.rig.mend().await
+        let mended = cast.rig.mend().await;
+        mended.map_err(|error| format!("not all of it came back: {error:#}"))
     }
 
     /// Tells how it goes, and keeps the backlog within bounds.

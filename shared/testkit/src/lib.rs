@@ -24,11 +24,16 @@
 mod database;
 pub mod jwt;
 mod redis;
+mod redis_sets;
 mod sqs;
 mod wait;
 
 pub use database::{TestDatabase, postgres};
 pub use redis::{TestRedis, redis};
+pub use redis_sets::{
+    TestRedisCluster, TestReplicaSet, TestSentinelSet, redis_cluster, redis_replica_set,
+    redis_sentinel_set,
+};
 pub use sqs::{sqs, sqs_with};
 pub use steelyard_chaosproxy::{Proxy, ProxyStatus};
 pub use wait::{wait_for, wait_for_ok};

@@ -1,7 +1,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use nix::sys::signal::Signal;
-use steelyard_localstores::{Durability, Redis, StoreOptions};
+use steelyard_localstores::{Durability, Redis, RedisRole, StoreOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::{must, throwaway_dir};
 
@@ -13,6 +15,7 @@ pub struct TestRedis {
     pub url: String,
     port: u16,
     password: String,
+    role: RedisRole,
     server: Option<Redis>,
 }
 
@@ -21,21 +24,14 @@ pub struct TestRedis {
 /// # Panics
 /// When there is none installed or it does not start.
 pub async fn redis() -> TestRedis {
-    let server = start(None).await;
-    TestRedis {
-        url: server.url(),
-        port: server.port(),
-        password: server.password().to_owned(),
-        server: Some(server),
-    }
+    TestRedis::start(RedisRole::Single, None).await
 }
 
-async fn start(again: Option<(u16, String)>) -> Redis {
+async fn start(role: &RedisRole, port: Option<u16>, password: Option<String>) -> Redis {
     let mut options = StoreOptions::new(Durability::Throwaway);
-    if let Some((port, password)) = again {
-        options.port = Some(port);
-        options.redis_password = Some(password);
-    }
+    options.port = port;
+    options.redis_password = password;
+    options.redis_role = role.clone();
     must(
         "start a Redis for this test",
         Redis::start(&throwaway_dir("redis"), &options).await,
@@ -43,6 +39,40 @@ async fn start(again: Option<(u16, String)>) -> Redis {
 }
 
 impl TestRedis {
+    pub(crate) async fn start(role: RedisRole, password: Option<String>) -> Self {
+        let server = start(&role, None, password).await;
+        Self {
+            url: server.url(),
+            port: server.port(),
+            password: server.password().to_owned(),
+            role,
+            server: Some(server),
+        }
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Sends one command, as one types it, on a connection of its own, and returns the server's answer as it came.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn command(&self, line: &str) -> String {
+        let asked = async {
+            let mut stream = TcpStream::connect(self.address()).await?;
+            let text = format!("AUTH {}\r\n{line}\r\n", self.password);
+            stream.write_all(text.as_bytes()).await?;
+            // A sentinel knows no QUIT.
+            stream.shutdown().await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            std::io::Result::Ok(answer)
+        };
+        let answer = must("ask this test's Redis", asked.await);
+        answer.strip_prefix("+OK\r\n").unwrap_or(&answer).to_owned()
+    }
+
     /// Where it listens, for a proxy.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -71,7 +101,8 @@ impl TestRedis {
     /// When it does not start.
     pub async fn start_again(&mut self) {
         if self.server.is_none() {
-            self.server = Some(start(Some((self.port, self.password.clone()))).await);
+            let again = start(&self.role, Some(self.port), Some(self.password.clone()));
+            self.server = Some(again.await);
         }
     }
 

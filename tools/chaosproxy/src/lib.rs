@@ -46,6 +46,7 @@ pub struct ProxyStatus {
 
 #[derive(Clone, Debug)]
 struct Mode {
+    target: SocketAddr,
     refuse: bool,
     stall: bool,
     latency: Duration,
@@ -70,6 +71,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let mode = Mode {
+            target,
             refuse: false,
             stall: false,
             latency: Duration::ZERO,
@@ -78,7 +80,7 @@ impl Proxy {
         let (mode, seen) = watch::channel(mode);
         let counts = Arc::new(Counts::default());
         let stop = CancellationToken::new();
-        let work = run(listener, address, target, seen, Arc::clone(&counts));
+        let work = run(listener, address, seen, Arc::clone(&counts));
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
             if let Err(error) = work.await {
                 tracing::error!(%error, %address, "a proxy lost its port");
@@ -114,6 +116,11 @@ impl Proxy {
     /// Accepts connections and passes nothing on, as when packets are lost.
     pub fn stall(&self) {
         self.mode.send_modify(|mode| mode.stall = true);
+    }
+
+    /// Leads new connections elsewhere, as a name does that follows a failover. Open ones stay where they are.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.mode.send_modify(|mode| mode.target = target);
     }
 
     /// Delays what passes, in each direction.
@@ -158,7 +165,6 @@ fn cut(mode: &mut Mode) {
 async fn run(
     mut listener: TcpListener,
     address: SocketAddr,
-    target: SocketAddr,
     mut mode: watch::Receiver<Mode>,
     counts: Arc<Counts>,
 ) -> std::io::Result<()> {
@@ -178,9 +184,9 @@ async fn run(
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 // One look for both: who connects while the server is taken away is cut or refused, never left over.
-                let (refuse, cut) = {
+                let (refuse, cut, target) = {
                     let mode = mode.borrow();
-                    (mode.refuse, mode.cut.clone())
+                    (mode.refuse, mode.cut.clone(), mode.target)
                 };
                 if refuse {
                     continue;

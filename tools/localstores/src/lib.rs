@@ -45,7 +45,7 @@ pub use placement::Placement;
 pub use postgres::Postgres;
 pub use process::{free_port, is_alive, log_tail, random_secret, serves};
 pub use programs::{Program, Search, Version};
-pub use redis::Redis;
+pub use redis::{Redis, RedisRole};
 pub use server::Server;
 
 use std::time::Duration;
@@ -77,6 +77,8 @@ pub struct StoreOptions {
     /// The password of a new Redis (letters and digits only); a random one when `None`. For a test that replaces a
     /// server under the same URL.
     pub redis_password: Option<String>,
+    /// What a Redis is to others.
+    pub redis_role: RedisRole,
 }
 
 impl StoreOptions {
@@ -91,6 +93,7 @@ impl StoreOptions {
             log: None,
             port: None,
             redis_password: None,
+            redis_role: RedisRole::Single,
         }
     }
 }

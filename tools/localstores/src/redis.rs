@@ -12,12 +12,64 @@ use tokio::time::timeout;
 use crate::placement::PID;
 use crate::server::{Home, Server};
 use crate::supervise::{Spec, Supervised};
-use crate::{Durability, Error, Program, StoreOptions};
+use crate::{Durability, Error, Program, StoreOptions, free_port};
 
 const WHAT: &str = "Redis";
 const CONFIG: &str = "redis.conf";
 /// How long one readiness probe may take.
 const PROBE_MAX: Duration = Duration::from_secs(2);
+
+/// What a server is to others of its kind, all on 127.0.0.1 and with the same password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RedisRole {
+    /// Nothing.
+    #[default]
+    Single,
+    /// A node of a cluster that is yet to be made.
+    ClusterNode,
+    /// Copies the server on this port.
+    ReplicaOf(u16),
+    /// No store: watches the server on `primary`, which it knows by `name`, and its replicas. It decides alone.
+    Sentinel {
+        /// What the replica set is called.
+        name: String,
+        /// The port of its present primary.
+        primary: u16,
+    },
+}
+
+impl RedisRole {
+    /// Lines of configuration. Delays are short: for tests.
+    fn config(&self, password: &str) -> Result<String, Error> {
+        let lines = match self {
+            Self::Single => String::new(),
+            Self::ClusterNode => {
+                // Its usual bus port, 10,000 above the other, may be anyone's.
+                let bus = free_port().map_err(Error::io(
+                    "find a free port for",
+                    Path::new("a cluster's bus"),
+                ))?;
+                format!(
+                    "cluster-enabled yes\ncluster-port {bus}\ncluster-node-timeout 1000\nmasterauth {password}\n"
+                )
+            }
+            Self::ReplicaOf(port) => {
+                format!(
+                    "replicaof 127.0.0.1 {port}\nmasterauth {password}\nrepl-diskless-sync-delay 0\n"
+                )
+            }
+            Self::Sentinel { name, primary } => format!(
+                "sentinel monitor {name} 127.0.0.1 {primary} 1\nsentinel auth-pass {name} {password}\n\
+                 sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 3000\n"
+            ),
+        };
+        Ok(lines)
+    }
+
+    fn is_sentinel(&self) -> bool {
+        matches!(self, Self::Sentinel { .. })
+    }
+}
 
 /// A private Redis (or Valkey) server on 127.0.0.1. Dropping it asks it to stop; [`Redis::stop`] also waits.
 #[derive(Debug)]
@@ -99,16 +151,20 @@ impl Deref for Redis {
 }
 
 /// The password goes by a file: arguments can be read by every user of the machine.
-fn write_config(home: &Home, path: &Path, port: u16, durability: Durability) -> Result<(), Error> {
-    let persistence = match durability {
-        Durability::Honest => "appendonly yes\nappendfsync everysec\nsave \"\"\n",
-        Durability::Throwaway => "appendonly no\nsave \"\"\n",
-    };
+fn write_config(home: &Home, path: &Path, port: u16, options: &StoreOptions) -> Result<(), Error> {
     let password_file = home.password_file();
     let password = fs::read_to_string(&password_file).map_err(Error::io("read", &password_file))?;
+    let persistence = match options.durability {
+        _ if options.redis_role.is_sentinel() => "",
+        Durability::Honest => {
+            "appendonly yes\nappendfsync everysec\nsave \"\"\nmaxmemory-policy noeviction\n"
+        }
+        Durability::Throwaway => "appendonly no\nsave \"\"\nmaxmemory-policy noeviction\n",
+    };
+    let role = options.redis_role.config(&password)?;
     let text = format!(
         "bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir \"{}\"\ndaemonize no\nprotected-mode yes\n\
-         maxmemory-policy noeviction\n{persistence}",
+         {persistence}{role}",
         home.data.display()
     );
     home.write_private(path, &text)
@@ -121,10 +177,17 @@ async fn spawn(
     options: &StoreOptions,
 ) -> Result<Supervised, Error> {
     let config = home.placement.dir.join(CONFIG);
-    write_config(home, &config, port, options.durability)?;
+    write_config(home, &config, port, options)?;
     let throwaway = options.durability == Durability::Throwaway;
+    let mut args = vec![config.to_string_lossy().into_owned()];
+    args.extend(
+        options
+            .redis_role
+            .is_sentinel()
+            .then(|| "--sentinel".to_owned()),
+    );
     Supervised::spawn(Spec {
-        args: vec![config.to_string_lossy().into_owned()],
+        args,
         run_as: home.placement.run_as,
         stop_signal: if throwaway { "KILL" } else { "TERM" },
         stop_max: options.stop_max,
@@ -139,8 +202,10 @@ async fn answers(port: u16, password: &str) -> bool {
     let probe = async {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         stream
-            .write_all(format!("AUTH {password}\r\nPING\r\nQUIT\r\n").as_bytes())
+            .write_all(format!("AUTH {password}\r\nPING\r\n").as_bytes())
             .await?;
+        // A sentinel knows no QUIT.
+        stream.shutdown().await?;
         let mut answer = Vec::new();
         stream.take(1024).read_to_end(&mut answer).await?;
         std::io::Result::Ok(answer)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use steelyard_queue::{ProducerOptions, SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Faults, Secret};
 use steelyard_runtime::http::Listen;
+use steelyard_status::RedisUrl;
 use url::Url;
 
 use crate::auth::JwksSource;
@@ -108,7 +109,7 @@ impl Config {
                 "must be a FIFO queue: its name ends in .fifo",
             );
         }
-        let redis_url = reader.secret_url("REDIS_URL", &["redis", "rediss"]);
+        let redis_url = reader.secret_like("REDIS_URL", str::parse::<RedisUrl>);
         let catalog = reader.http_url("CATALOG_URL");
         let orders = reader.http_url("ORDERS_URL");
         let service_token = reader.secret("SERVICE_TOKEN", 16);

@@ -8,6 +8,7 @@ use steelyard_domain::tax::TaxTable;
 use steelyard_queue::{SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Faults, Reader, Secret};
 use steelyard_runtime::http::Listen;
+use steelyard_status::RedisUrl;
 use url::Url;
 
 /// The port of `LISTEN_ADDR`'s default.
@@ -149,7 +150,7 @@ impl Config {
             None => None,
         };
         let database_connections_max = reader.within("DATABASE_CONNECTIONS_MAX", 8, 2..=100);
-        let redis_url = reader.secret_url("REDIS_URL", &["redis", "rediss"]);
+        let redis_url = reader.secret_like("REDIS_URL", str::parse::<RedisUrl>);
         let sqs = SqsConfig {
             region: reader.optional("AWS_REGION"),
             endpoint_url: match env.get("AWS_ENDPOINT_URL") {

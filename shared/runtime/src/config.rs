@@ -197,6 +197,26 @@ impl Reader<'_> {
         Some(Secret(text.to_owned()))
     }
 
+    /// A secret of a form that `check` knows, such as a URL of several hosts. What `check` says must not repeat it.
+    pub fn secret_like<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        check: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Secret> {
+        let Some(text) = self.env.get(name) else {
+            self.fault(name, "is not set");
+            return None;
+        };
+        match check(text) {
+            Ok(_read) => Some(Secret(text.to_owned())),
+            Err(why) => {
+                let why = why.to_string();
+                self.fault(name, why);
+                None
+            }
+        }
+    }
+
     /// A secret that must be there, with at least `chars_min` characters.
     pub fn secret(&mut self, name: &'static str, chars_min: usize) -> Option<Secret> {
         match self.env.get(name) {

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use redis::{Client, FromRedisValue, RedisError};
+use steelyard_redis::redis::aio::PubSub;
+use steelyard_redis::redis::{Cmd, FromRedisValue, Pipeline};
+use steelyard_redis::{InvalidUrl, Limits, RedisUrl};
 
 use crate::watch::TooMany;
 
 /// The longest that one call takes, connecting included.
 pub const CALL_MAX: Duration = Duration::from_millis(800);
 const CONNECT_MAX: Duration = Duration::from_millis(300);
-const RESPONSE_MAX: Duration = Duration::from_millis(400);
 
 /// Why Redis gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL is none that Redis's client understands.
-    #[error("REDIS_URL cannot be used: {0}")]
-    Url(String),
+    /// The URL is none.
+    #[error("REDIS_URL {0}")]
+    Url(#[from] InvalidUrl),
     /// Not reachable, or it refused.
     #[error("Redis is not available: {0}")]
     Unavailable(String),
@@ -32,70 +32,45 @@ pub enum Error {
     TooMany(#[from] TooMany),
 }
 
-impl From<RedisError> for Error {
-    fn from(error: RedisError) -> Self {
-        if error.is_timeout() {
-            Self::TimedOut
-        } else {
-            Self::Unavailable(error.to_string())
+impl From<steelyard_redis::Error> for Error {
+    fn from(error: steelyard_redis::Error) -> Self {
+        match error {
+            steelyard_redis::Error::TimedOut => Self::TimedOut,
+            steelyard_redis::Error::Unavailable(reason)
+            | steelyard_redis::Error::Refused(reason) => Self::Unavailable(reason),
         }
     }
 }
 
-/// One multiplexed connection to Redis that comes back by itself; cheap to clone. It is opened by
-/// the first call, so a Redis that is down delays no start.
-#[derive(Clone)]
-pub struct Redis {
-    client: Client,
-    manager: ConnectionManager,
-}
+/// A connection to Redis that comes back by itself; cheap to clone. It is opened by the first call, so a Redis that is
+/// down delays no start.
+#[derive(Clone, Debug)]
+pub struct Redis(steelyard_redis::Redis);
 
 impl Redis {
-    /// A connection to the server at `url` (`redis://` or `rediss://`). Must be called inside a
-    /// Tokio runtime.
+    /// A connection to what `url` names: one server, a replica set or a cluster, see [`steelyard_redis`]. Must be used
+    /// inside a Tokio runtime.
     ///
     /// # Errors
     /// [`Error::Url`].
     pub fn new(url: &str) -> Result<Self, Error> {
-        // The client's words may repeat the URL and so its password: only the kind is kept.
-        let unusable = |error: RedisError| Error::Url(format!("{:?}", error.kind()));
-        let client = Client::open(url).map_err(unusable)?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(20))
-            .set_max_delay(Duration::from_millis(100))
-            .set_connection_timeout(Some(CONNECT_MAX))
-            .set_response_timeout(Some(RESPONSE_MAX));
-        let manager =
-            ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(unusable)?;
-        Ok(Self { client, manager })
+        let url: RedisUrl = url.parse()?;
+        let limits = Limits {
+            connect_max: CONNECT_MAX,
+            call_max: CALL_MAX,
+        };
+        Ok(Self(steelyard_redis::Redis::new(&url, limits)?))
     }
 
-    pub(crate) async fn call<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Error> {
-        let mut manager = self.manager.clone();
-        let called = tokio::time::timeout(CALL_MAX, command.query_async(&mut manager));
-        Ok(called.await.map_err(|_elapsed| Error::TimedOut)??)
+    pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+        Ok(self.0.query(command).await?)
     }
 
-    pub(crate) async fn call_all(&self, commands: &redis::Pipeline) -> Result<(), Error> {
-        let mut manager = self.manager.clone();
-        let called = tokio::time::timeout(CALL_MAX, commands.query_async::<()>(&mut manager));
-        Ok(called.await.map_err(|_elapsed| Error::TimedOut)??)
+    pub(crate) async fn call_each(&self, commands: &Pipeline) -> Result<(), Error> {
+        Ok(self.0.each(commands).await?)
     }
 
     pub(crate) async fn pubsub(&self, channel: &str) -> Result<PubSub, Error> {
-        let opened = tokio::time::timeout(CALL_MAX, async {
-            let mut pubsub = self.client.get_async_pubsub().await?;
-            pubsub.subscribe(channel).await?;
-            Ok::<_, RedisError>(pubsub)
-        });
-        Ok(opened.await.map_err(|_elapsed| Error::TimedOut)??)
-    }
-}
-
-/// Without the URL: it may hold a password.
-impl std::fmt::Debug for Redis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Redis")
+        Ok(self.0.subscribe(channel).await?)
     }
 }

@@ -49,4 +49,5 @@ mod watch;
 pub use connect::{CALL_MAX, Error, Redis};
 pub use push::{CHANGES_MAX, Publisher, StatusChange};
 pub use receipts::{RECEIPT_TTL, RECEIPTS_QUEUED_MAX, ReceiptReader, ReceiptWriter};
+pub use steelyard_redis::{InvalidUrl, RedisUrl};
 pub use watch::{SUBSCRIPTIONS_MAX, Subscription, TooMany, Watch, WatchEvent};

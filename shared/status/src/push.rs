@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use steelyard_domain::id::{CustomerId, OrderId};
 use steelyard_domain::order::OrderStatus;
+use steelyard_redis::redis;
 
 use crate::connect::{Error, Redis};
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, counter};
-use redis::Pipeline;
 use steelyard_domain::api::Receipt;
 use steelyard_domain::id::OrderId;
+use steelyard_redis::redis::{self, Pipeline};
 use tokio::sync::mpsc;
 
 use crate::connect::{Error, Redis};
@@ -78,7 +78,7 @@ async fn write(redis: Redis, mut queued: mpsc::Receiver<(OrderId, Arc<[u8]>)>, d
         }
         let count = batch.len() as u64;
         batch.clear();
-        match redis.call_all(&commands).await {
+        match redis.call_each(&commands).await {
             Ok(()) => {
                 written.increment(count);
                 if !available.swap(true, Ordering::Relaxed) {

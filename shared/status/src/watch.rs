@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use metrics::gauge;
 use steelyard_domain::id::OrderId;
+use steelyard_redis::redis;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -141,7 +142,7 @@ impl Watch {
                 _ = probe.tick() => {
                     match tokio::time::timeout(PROBE_MAX, sink.ping::<redis::Value>()).await {
                         Ok(Ok(_pong)) => {}
-                        Ok(Err(error)) => return error.into(),
+                        Ok(Err(error)) => return steelyard_redis::Error::from(error).into(),
                         Err(_elapsed) => return Error::TimedOut,
                     }
                 }

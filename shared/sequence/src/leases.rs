@@ -5,88 +5,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use metrics::{counter, gauge};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use steelyard_redis::{Limits, Redis, RedisUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::keeper;
 use crate::keys::Keys;
+use crate::lease::Lease;
+use crate::options::{LeaseError, LeaseOptions, Token};
 use crate::script::Scripts;
-
-/// A fencing token: of two leases of one customer, the later one has the larger token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(i64);
-
-impl Token {
-    /// A token as it is stored.
-    pub const fn new(value: i64) -> Self {
-        Self(value)
-    }
-
-    /// For storing.
-    pub const fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Why a lease call failed.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum LeaseError {
-    /// Redis cannot be reached, does not answer in time, or cannot serve now (loading, read-only, out of memory).
-    /// Passes by itself: close the tap until [`Leases::ping`] succeeds.
-    #[error("the lease store is unavailable: {0}")]
-    Unavailable(String),
-    /// Redis refuses what is asked of it: credentials, permissions, configuration. Needs a human.
-    #[error("the lease store refuses: {0}")]
-    Refused(String),
-}
-
-/// Limits and names.
-#[derive(Clone, Debug)]
-pub struct LeaseOptions {
-    /// First part of all keys; one per queue whose customers are to be kept apart.
-    pub prefix: String,
-    /// How long a lease lasts without renewal: the time after which a crashed instance's customers are taken over.
-    /// Renewed at a third of it.
-    pub ttl: Duration,
-    /// How long the last token of a customer is remembered. Beyond it Redis's clock alone keeps tokens growing.
-    pub token_ttl: Duration,
-    /// A call to Redis may take this long. Keep it below a tenth of `ttl`.
-    pub call_timeout: Duration,
-    /// Customers in one script call.
-    pub customers_per_call_max: usize,
-    /// Over how many hash slots of a Redis cluster to spread; 1 for a single node, where all goes by one script call.
-    pub slots: u16,
-}
-
-impl Default for LeaseOptions {
-    fn default() -> Self {
-        Self {
-            prefix: "steelyard".to_owned(),
-            ttl: Duration::from_secs(15),
-            token_ttl: Duration::from_secs(7 * 24 * 3_600),
-            call_timeout: Duration::from_secs(1),
-            customers_per_call_max: 500,
-            slots: 1,
-        }
-    }
-}
-
-impl LeaseOptions {
-    /// The lease counts as ours for this long after the call that granted or renewed it began: a tenth is kept back
-    /// against clocks that run at different speeds and against the time that it takes to stop working.
-    fn safe(&self) -> Duration {
-        self.ttl - self.ttl / 10
-    }
-}
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -119,7 +49,6 @@ enum Slot {
 pub(crate) type Release = (Arc<str>, String);
 
 pub(crate) struct Inner {
-    connection: ConnectionManager,
     scripts: Scripts,
     keys: Keys,
     pub(crate) options: LeaseOptions,
@@ -146,25 +75,26 @@ impl fmt::Debug for Leases {
 
 impl Leases {
     /// Prepares the connection, which is made at the first call, and starts the keeper; to be called inside a tokio
-    /// runtime. A Redis that is down shows as [`LeaseError::Unavailable`] at the calls.
+    /// runtime. For the forms of `url` see [`steelyard_redis`]: one server, a replica set, a cluster. A Redis that is
+    /// down shows as [`LeaseError::Unavailable`] at the calls.
     ///
     /// # Errors
     /// [`LeaseError::Refused`] for a URL that is none.
     pub fn connect(url: &str, options: LeaseOptions) -> Result<Self, LeaseError> {
-        let refused = |error: redis::RedisError| LeaseError::Refused(error.to_string());
-        let client = redis::Client::open(url).map_err(refused)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(options.call_timeout))
-            .set_response_timeout(Some(options.call_timeout))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(200));
-        let connection =
-            ConnectionManager::new_lazy_with_config(client, config).map_err(refused)?;
+        let url: RedisUrl = url.parse()?;
+        let limits = Limits {
+            connect_max: options.call_timeout / 2,
+            call_max: options.call_timeout,
+        };
+        let tags = if url.is_cluster() {
+            options.cluster_tags
+        } else {
+            1
+        };
         let (releases, released) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
-            connection,
-            scripts: Scripts::new(options.call_timeout),
-            keys: Keys::new(&options.prefix, options.slots),
+            scripts: Scripts::new(Redis::new(&url, limits)?),
+            keys: Keys::new(&options.prefix, tags),
             owner: format!("{:032x}", rand::random::<u128>()),
             options,
             held: Mutex::new(HashMap::new()),
@@ -178,7 +108,8 @@ impl Leases {
         })
     }
 
-    /// Asks for many customers in one call (one per slot). A customer named twice is asked for once.
+    /// Asks for many customers in one call (in a cluster, one for each hash tag, all at once). A customer named twice is
+    /// asked for once.
     ///
     /// # Errors
     /// [`LeaseError`]; nothing is held then.
@@ -195,20 +126,32 @@ impl Leases {
             }
             acquired.busy.push(customer.to_owned());
         }
-        for chunk in self
+        let chunks = self
             .inner
-            .chunks(asked.customers.clone(), |customer| customer)
-        {
-            let began = Instant::now();
-            let tokens = self.inner.ask(&chunk).await?;
+            .chunks(asked.customers.clone(), |customer| customer);
+        let began = Instant::now();
+        let answers = join_all(chunks.iter().map(|chunk| self.inner.ask(chunk))).await;
+        let mut failed = None;
+        for (chunk, answer) in chunks.into_iter().zip(answers) {
+            let tokens = match answer {
+                Ok(tokens) => tokens,
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
+            };
             for (customer, token) in chunk.into_iter().zip(tokens) {
-                match token.parse().map(Token) {
+                match token.parse().map(Token::new) {
                     Ok(token) => acquired.granted.push(self.grant(&customer, token, began)),
                     Err(_empty) => acquired.busy.push(customer.to_string()),
                 }
             }
         }
         drop(asked);
+        if let Some(error) = failed {
+            // What other nodes granted goes back as it is dropped.
+            return Err(error);
+        }
         counter!("lease_granted_total")
             .increment(u64::try_from(acquired.granted.len()).unwrap_or(0));
         counter!("lease_busy_total").increment(u64::try_from(acquired.busy.len()).unwrap_or(0));
@@ -225,15 +168,14 @@ impl Leases {
         self.inner.give_back(releases).await
     }
 
-    /// Whether Redis answers: the probe for a tap that was closed because of [`LeaseError::Unavailable`].
+    /// Whether leases can be had: the probe for a tap that was closed because of [`LeaseError::Unavailable`]. It
+    /// writes, on every node that holds leases: a server that is read-only, or has no memory or disk left, answers
+    /// every `PING`.
     ///
     /// # Errors
-    /// [`LeaseError`], when it does not.
-    pub async fn ping(&self) -> Result<(), LeaseError> {
-        self.inner
-            .scripts
-            .ping(&mut self.inner.connection.clone())
-            .await
+    /// [`LeaseError`], when they cannot.
+    pub async fn probe(&self) -> Result<(), LeaseError> {
+        self.inner.scripts.probe(self.inner.keys.probes()).await
     }
 
     fn grant(&self, customer: &Arc<str>, token: Token, began: Instant) -> Lease {
@@ -249,14 +191,8 @@ impl Leases {
         self.inner
             .held()
             .insert(Arc::clone(customer), Slot::Held(held));
-        Lease {
-            customer: Arc::clone(customer),
-            token,
-            lost,
-            value: Some(value),
-            inner: Arc::clone(&self.inner),
-            _keeper: Arc::clone(&self.keeper),
-        }
+        let (inner, keeper) = (Arc::clone(&self.inner), Arc::clone(&self.keeper));
+        Lease::new(Arc::clone(customer), token, value, lost, inner, keeper)
     }
 }
 
@@ -270,11 +206,11 @@ impl Inner {
         gauge!("lease_held").set(u32::try_from(self.held().len()).unwrap_or(u32::MAX));
     }
 
-    /// Splits by slot, and what is left by size.
+    /// Splits by hash tag, and what is left by size.
     fn chunks<T>(&self, items: Vec<T>, customer: impl Fn(&T) -> &str) -> Vec<Vec<T>> {
-        let mut by_slot: BTreeMap<u16, Vec<Vec<T>>> = BTreeMap::new();
+        let mut by_tag: BTreeMap<u16, Vec<Vec<T>>> = BTreeMap::new();
         for item in items {
-            let chunks = by_slot.entry(self.keys.slot(customer(&item))).or_default();
+            let chunks = by_tag.entry(self.keys.tag(customer(&item))).or_default();
             match chunks
                 .last_mut()
                 .filter(|last| last.len() < self.options.customers_per_call_max.max(1))
@@ -283,7 +219,7 @@ impl Inner {
                 None => chunks.push(vec![item]),
             }
         }
-        by_slot.into_values().flatten().collect()
+        by_tag.into_values().flatten().collect()
     }
 
     async fn ask(&self, customers: &[Arc<str>]) -> Result<Vec<String>, LeaseError> {
@@ -292,26 +228,23 @@ impl Inner {
             .flat_map(|customer| [self.keys.lease(customer), self.keys.token(customer)])
             .collect();
         let (lease_ms, token_ms) = (millis(self.options.ttl), millis(self.options.token_ttl));
-        let mut connection = self.connection.clone();
         self.scripts
-            .acquire(&mut connection, &keys, &self.owner, lease_ms, token_ms)
+            .acquire(&keys, &self.owner, lease_ms, token_ms)
             .await
     }
 
     /// Removes leases from Redis, those that still are ours.
     pub(crate) async fn give_back(&self, releases: Vec<Release>) -> Result<(), LeaseError> {
-        let mut result = Ok(());
-        for chunk in self.chunks(releases, |(customer, _)| customer) {
+        let chunks = self.chunks(releases, |(customer, _)| customer);
+        let released = chunks.into_iter().map(async |chunk| {
             let keys: Vec<String> = chunk
                 .iter()
                 .map(|(customer, _)| self.keys.lease(customer))
                 .collect();
             let values: Vec<String> = chunk.into_iter().map(|(_, value)| value).collect();
-            let mut connection = self.connection.clone();
-            if let Err(error) = self.scripts.release(&mut connection, &keys, &values).await {
-                result = Err(error);
-            }
-        }
+            self.scripts.release(&keys, &values).await.map(|_count| ())
+        });
+        let result = join_all(released).await.into_iter().collect();
         self.count_held();
         result
     }
@@ -341,26 +274,20 @@ impl Inner {
 
     /// Extends leases in as few calls as they fit in.
     pub(crate) async fn renew(&self, due: Vec<Release>) {
-        for chunk in self.chunks(due, |(customer, _)| customer) {
-            let keys: Vec<String> = chunk
-                .iter()
-                .map(|(customer, _)| self.keys.lease(customer))
-                .collect();
+        let chunks = self.chunks(due, |(customer, _)| customer);
+        let renewed = chunks.into_iter().map(async |chunk| {
+            let keys: Vec<String> = chunk.iter().map(|(customer, _)| self.keys.lease(customer)).collect();
             let (customers, values): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
             let began = Instant::now();
-            let mut connection = self.connection.clone();
-            match self
-                .scripts
-                .renew(&mut connection, &keys, millis(self.options.ttl), &values)
-                .await
-            {
+            match self.scripts.renew(&keys, millis(self.options.ttl), &values).await {
                 Ok(flags) => self.renewed(&customers, &values, &flags, began),
                 Err(error) => {
                     counter!("lease_renew_failures_total").increment(1);
                     tracing::warn!(%error, leases = customers.len(), "leases were not renewed; they will be tried again");
                 }
             }
-        }
+        });
+        join_all(renewed).await;
     }
 
     fn renewed(&self, customers: &[Arc<str>], values: &[String], flags: &[bool], began: Instant) {
@@ -380,6 +307,21 @@ impl Inner {
                 held.remove(customer);
             }
         }
+    }
+}
+
+impl Inner {
+    /// Ends a lease in this process, if it is still this one.
+    pub(crate) fn forget(&self, customer: &str, value: &str) {
+        let mut held = self.held();
+        if held.get(customer).is_some_and(|slot| slot.has(value)) {
+            held.remove(customer);
+        }
+    }
+
+    /// Has the keeper give a lease back. The keeper is gone only when the runtime is: then it runs out by itself.
+    pub(crate) fn give_back_soon(&self, release: Release) {
+        let _keeper_gone = self.releases.send(release);
     }
 }
 
@@ -421,69 +363,5 @@ impl Drop for Asked<'_> {
                 held.remove(customer);
             }
         }
-    }
-}
-
-/// The right to work for one customer, for as long as it is renewed. Dropping it gives it back, soon and at best
-/// effort; [`Leases::release`] gives many back in one call and says whether that worked.
-pub struct Lease {
-    customer: Arc<str>,
-    token: Token,
-    lost: CancellationToken,
-    value: Option<String>,
-    inner: Arc<Inner>,
-    _keeper: Arc<DropGuard>,
-}
-
-impl Lease {
-    /// Whose turn it is.
-    pub fn customer(&self) -> &str {
-        &self.customer
-    }
-
-    /// What every effect's transaction raises the fence to.
-    pub fn token(&self) -> Token {
-        self.token
-    }
-
-    /// Cancelled when the lease is no longer ours, or may no longer be: stop, the effects would be refused.
-    pub fn lost(&self) -> &CancellationToken {
-        &self.lost
-    }
-
-    /// Ends the lease in this process; the rest is Redis's.
-    fn take(mut self) -> Option<Release> {
-        self.forget()
-    }
-
-    fn forget(&mut self) -> Option<Release> {
-        let value = self.value.take()?;
-        let mut held = self.inner.held();
-        if held
-            .get(&self.customer)
-            .is_some_and(|slot| slot.has(&value))
-        {
-            held.remove(&self.customer);
-        }
-        Some((Arc::clone(&self.customer), value))
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(release) = self.forget() {
-            // The keeper is gone only when the runtime is: then the lease runs out by itself.
-            let _keeper_gone = self.inner.releases.send(release);
-        }
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("customer", &self.customer)
-            .field("token", &self.token)
-            .field("lost", &self.lost.is_cancelled())
-            .finish_non_exhaustive()
     }
 }

@@ -3,122 +3,193 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use steelyard_sequence::Token;
-use steelyard_sequence::fence::raise_fences;
-use steelyard_testkit::{TestDatabase, postgres};
+use steelyard_sequence::fence::{Claim, move_fences};
+use steelyard_testkit::{TestDatabase, postgres, wait_for};
 use tokio::time::timeout;
+
+/// Long enough for a machine that builds beside the tests.
+const SOON: Duration = Duration::from_secs(60);
 
 async fn prepared() -> (TestDatabase, PgPool) {
     let database = postgres().await;
     let pool = PgPool::connect(&database.url).await.unwrap();
     let table = "CREATE TABLE customers (customer_id text PRIMARY KEY, \
-                 fence bigint NOT NULL DEFAULT 0, last_sequence bigint NOT NULL DEFAULT 0)";
+                 fence bigint NOT NULL, last_sequence bigint NOT NULL DEFAULT 0)";
     sqlx::query(table).execute(&pool).await.unwrap();
     (database, pool)
 }
 
-async fn raise(pool: &PgPool, claims: &[(&str, i64)]) -> Vec<String> {
-    let claims: Vec<_> = claims
-        .iter()
-        .map(|(customer, token)| (*customer, Token::new(*token)))
-        .collect();
-    let mut tx = pool.begin().await.unwrap();
-    let mut stale = raise_fences(&mut tx, &claims).await.unwrap();
-    tx.commit().await.unwrap();
-    stale.sort();
+/// Version and last number of a customer's row.
+async fn read(pool: &PgPool, customer: &str) -> Option<(i64, i64)> {
+    sqlx::query_as("SELECT xmin::text::bigint, last_sequence FROM customers WHERE customer_id = $1")
+        .bind(customer)
+        .fetch_optional(pool)
+        .await
+        .unwrap()
+}
+
+/// A claim as one makes it who has just read, and takes the next number.
+async fn claim<'a>(pool: &PgPool, customer: &'a str, token: i64) -> Claim<'a> {
+    let row = read(pool, customer).await;
+    Claim {
+        customer,
+        token: Token::new(token),
+        seen: row.map(|(version, _)| version),
+        last_sequence: row.map_or(0, |(_, last)| last) + 1,
+    }
+}
+
+async fn moved(connection: &mut PgConnection, claims: &[Claim<'_>]) -> Vec<usize> {
+    move_fences(connection, claims).await.unwrap()
+}
+
+/// In a transaction of its own, as the worker does: all or nothing.
+async fn write(pool: &PgPool, claims: &[Claim<'_>]) -> Vec<usize> {
+    let mut transaction = pool.begin().await.unwrap();
+    let stale = moved(&mut transaction, claims).await;
+    if stale.is_empty() {
+        transaction.commit().await.unwrap();
+    } else {
+        transaction.rollback().await.unwrap();
+    }
     stale
 }
 
-async fn stored(pool: &PgPool) -> Vec<(String, i64)> {
-    sqlx::query_as("SELECT customer_id, fence FROM customers ORDER BY customer_id")
+async fn stored(pool: &PgPool) -> Vec<(String, i64, i64)> {
+    sqlx::query_as("SELECT customer_id, fence, last_sequence FROM customers ORDER BY customer_id")
         .fetch_all(pool)
         .await
         .unwrap()
 }
 
-#[tokio::test]
-async fn a_superseded_holder_is_told_so_and_a_present_one_goes_on() {
-    let (_database, pool) = prepared().await;
-    assert!(raise(&pool, &[("a", 10), ("b", 10)]).await.is_empty());
-    assert!(
-        raise(&pool, &[("a", 10)]).await.is_empty(),
-        "one lease, many transactions"
-    );
-    assert!(raise(&pool, &[("a", 20)]).await.is_empty());
-    assert_eq!(raise(&pool, &[("a", 10), ("b", 11), ("c", 1)]).await, ["a"]);
-    let expected = [
-        ("a".to_owned(), 20),
-        ("b".to_owned(), 11),
-        ("c".to_owned(), 1),
-    ];
-    assert_eq!(stored(&pool).await, expected);
+fn row(customer: &str, fence: i64, last: i64) -> (String, i64, i64) {
+    (customer.to_owned(), fence, last)
 }
 
 #[tokio::test]
-async fn a_customer_named_twice_counts_once_and_none_is_no_error() {
+async fn one_lease_has_many_transactions_and_a_superseded_holder_has_none() {
     let (_database, pool) = prepared().await;
-    assert!(
-        raise(&pool, &[("a", 5), ("a", 7), ("a", 6)])
-            .await
-            .is_empty()
-    );
-    assert!(raise(&pool, &[]).await.is_empty());
-    assert_eq!(stored(&pool).await, [("a".to_owned(), 7)]);
-}
-
-#[tokio::test]
-async fn a_stalled_holder_cannot_write_after_it_was_superseded() {
-    let (_database, pool) = prepared().await;
-    // The old holder has begun, has raised the fence, and stalls before its commit …
-    let mut old = pool.begin().await.unwrap();
-    assert!(
-        raise_fences(&mut old, &[("a", Token::new(1))])
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let mut new = pool.begin().await.unwrap();
-    {
-        let claims = [("a", Token::new(2))];
-        let waiting = raise_fences(&mut new, &claims);
-        tokio::pin!(waiting);
-        // … the new one waits for it, rather than work beside it.
-        assert!(
-            timeout(Duration::from_millis(200), waiting.as_mut())
-                .await
-                .is_err()
-        );
-        old.commit().await.unwrap();
-        assert!(waiting.await.unwrap().is_empty());
+    for _ in 0..3 {
+        let claims = [claim(&pool, "a", 10).await, claim(&pool, "b", 10).await];
+        assert!(write(&pool, &claims).await.is_empty());
     }
-    new.commit().await.unwrap();
-    // Its next transaction is refused.
-    assert_eq!(raise(&pool, &[("a", 1)]).await, ["a"]);
+    assert!(
+        write(&pool, &[claim(&pool, "a", 20).await])
+            .await
+            .is_empty()
+    );
+    // Although it has just read.
+    let claims = [
+        claim(&pool, "b", 11).await,
+        claim(&pool, "a", 10).await,
+        claim(&pool, "c", 1).await,
+    ];
+    assert_eq!(write(&pool, &claims).await, [1]);
+    assert!(write(&pool, &[claims[0], claims[2]]).await.is_empty());
+    assert!(write(&pool, &[]).await.is_empty());
+    assert_eq!(
+        stored(&pool).await,
+        [row("a", 20, 4), row("b", 11, 4), row("c", 1, 1)]
+    );
+}
+
+#[tokio::test]
+async fn what_was_decided_on_another_state_is_refused_whoever_changed_it() {
+    let (_database, pool) = prepared().await;
+    // The first row of a customer, made by another meanwhile.
+    let late = claim(&pool, "a", 30).await;
+    assert!(
+        write(&pool, &[claim(&pool, "a", 20).await])
+            .await
+            .is_empty()
+    );
+    assert_eq!(write(&pool, &[late]).await, [0]);
+    // A superseded holder came in between; its token is smaller than ours.
+    let late = claim(&pool, "a", 30).await;
+    assert!(
+        write(&pool, &[claim(&pool, "a", 25).await])
+            .await
+            .is_empty()
+    );
+    assert_eq!(write(&pool, &[late]).await, [0]);
+    // The same token: another holder's, or a commit of our own that we never heard of.
+    let late = claim(&pool, "a", 30).await;
+    assert!(
+        write(&pool, &[claim(&pool, "a", 30).await])
+            .await
+            .is_empty()
+    );
+    assert_eq!(write(&pool, &[late]).await, [0]);
+    // Somebody mended the row by hand.
+    let late = claim(&pool, "a", 30).await;
+    sqlx::query("UPDATE customers SET last_sequence = 9")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(write(&pool, &[late]).await, [0]);
+    assert!(
+        write(&pool, &[claim(&pool, "a", 30).await])
+            .await
+            .is_empty()
+    );
+    assert_eq!(stored(&pool).await, [row("a", 30, 10)]);
+}
+
+#[tokio::test]
+async fn who_comes_while_another_commits_waits_for_it_and_is_refused() {
+    let (_database, pool) = prepared().await;
+    assert!(write(&pool, &[claim(&pool, "a", 1).await]).await.is_empty());
+    // With a larger token, and with the same one, as after a commit whose answer was lost.
+    for token in [2, 2] {
+        let (first, second) = (
+            claim(&pool, "a", token).await,
+            claim(&pool, "a", token).await,
+        );
+        let mut slow = pool.begin().await.unwrap();
+        assert!(moved(&mut slow, &[first]).await.is_empty());
+        let mut quick = pool.begin().await.unwrap();
+        {
+            let claims = [second];
+            let waiting = move_fences(&mut quick, &claims);
+            tokio::pin!(waiting);
+            let waits = timeout(Duration::from_millis(200), waiting.as_mut()).await;
+            assert!(waits.is_err(), "it did not wait: {waits:?}");
+            slow.commit().await.unwrap();
+            assert_eq!(waiting.await.unwrap(), [0]);
+        }
+        quick.rollback().await.unwrap();
+    }
+    // And goes on if the other's transaction comes to nothing.
+    let (first, second) = (claim(&pool, "a", 3).await, claim(&pool, "a", 4).await);
+    let mut slow = pool.begin().await.unwrap();
+    assert!(moved(&mut slow, &[first]).await.is_empty());
+    slow.rollback().await.unwrap();
+    assert!(write(&pool, &[second]).await.is_empty());
+    assert_eq!(stored(&pool).await, [row("a", 4, 4)]);
 }
 
 #[tokio::test]
 async fn sets_that_overlap_in_opposite_order_do_not_deadlock() {
     let (_database, pool) = prepared().await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for round in 0..40_i64 {
-        let pool = pool.clone();
-        tasks.spawn(async move {
-            let mut customers: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
-            if round % 2 == 0 {
-                customers.reverse();
+    let rounds = (0..10).map(async |round| {
+        let mut customers: Vec<String> = (0..10).map(|n| format!("c{n}")).collect();
+        if round % 2 == 0 {
+            customers.reverse();
+        }
+        // Until it was its turn: others are quicker, and then it reads again.
+        wait_for("nobody came in between", SOON, async || {
+            let mut claims = Vec::new();
+            for customer in &customers {
+                claims.push(claim(&pool, customer, 1).await);
             }
-            let claims: Vec<_> = customers
-                .into_iter()
-                .map(|customer| (customer, Token::new(round)))
-                .collect();
-            let mut tx = pool.begin().await?;
-            raise_fences(&mut tx, &claims).await?;
-            tx.commit().await
-        });
-    }
-    for result in tasks.join_all().await {
-        result.unwrap();
-    }
-    assert!(stored(&pool).await.iter().all(|(_, fence)| *fence == 39));
+            write(&pool, &claims).await.is_empty()
+        })
+        .await;
+    });
+    futures_util::future::join_all(rounds).await;
+    let rows = stored(&pool).await;
+    assert_eq!(rows.len(), 10);
+    assert!(rows.iter().all(|(_, _, last)| *last == 10), "{rows:?}");
 }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use sqlx::{PgConnection, PgPool};
 use steelyard_domain::id::CustomerId;
+use steelyard_sequence::Token;
+use steelyard_sequence::fence::{self, Claim};
 use steelyard_store::inbox::{self, Seen};
 use steelyard_store::outbox::{self, NewEvent};
 use uuid::Uuid;
@@ -19,27 +21,6 @@ pub enum Committed {
     /// or a holder of a newer lease was here. Their messages have to be read again.
     Stale(HashSet<CustomerId>),
 }
-
-/// Moves the fences and the sequence numbers, and answers whose could be moved.
-///
-/// The fence must still be the one that was read, and must not be beyond our token. The first half
-/// alone would suffice while every token is new; the second holds whatever the tokens' source does.
-const FENCES: &str = "
-    WITH ours AS (
-        SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
-                      AS u (customer_id, token, seen, last_sequence)
-    ), new AS (
-        INSERT INTO customers (customer_id, fence, last_sequence)
-        SELECT customer_id, token, last_sequence FROM ours WHERE seen IS NULL
-        ON CONFLICT (customer_id) DO NOTHING
-        RETURNING customer_id
-    ), known AS (
-        UPDATE customers c SET fence = ours.token, last_sequence = ours.last_sequence
-        FROM ours
-        WHERE c.customer_id = ours.customer_id AND c.fence = ours.seen AND ours.token >= c.fence
-        RETURNING c.customer_id
-    )
-    SELECT customer_id FROM new UNION ALL SELECT customer_id FROM known";
 
 const INSERT_ORDERS: &str = "
     INSERT INTO orders (id, customer_id, reference, status, payment_status, fulfillment_status,
@@ -94,32 +75,22 @@ pub async fn commit(pool: &PgPool, plans: &[(&CustomerPlan, i64)]) -> sqlx::Resu
     Ok(Committed::All)
 }
 
+/// Moves the fences and the sequence numbers, and answers whose could not be moved.
 async fn move_fences(
     connection: &mut PgConnection,
     plans: &[(&CustomerPlan, i64)],
 ) -> sqlx::Result<HashSet<CustomerId>> {
-    // Sorted, so that two transactions lock the same customers in the same order.
-    let mut plans: Vec<_> = plans.iter().collect();
-    plans.sort_unstable_by(|a, b| a.0.customer_id.cmp(&b.0.customer_id));
-    let customers: Vec<&str> = plans.iter().map(|(p, _)| p.customer_id.as_str()).collect();
-    let tokens: Vec<i64> = plans.iter().map(|(_, token)| *token).collect();
-    let seen: Vec<Option<i64>> = plans.iter().map(|(plan, _)| plan.seen.fence).collect();
-    let sequences: Vec<i64> = plans.iter().map(|(plan, _)| plan.last_sequence).collect();
-    let moved: Vec<String> = sqlx::query_scalar(FENCES)
-        .bind(customers)
-        .bind(tokens)
-        .bind(seen)
-        .bind(sequences)
-        .fetch_all(connection)
-        .await?;
-    if moved.len() == plans.len() {
-        return Ok(HashSet::new());
-    }
-    let moved: HashSet<&str> = moved.iter().map(String::as_str).collect();
-    let stale = plans.iter().map(|(plan, _)| &plan.customer_id);
+    let claims = plans.iter().map(|(plan, token)| Claim {
+        customer: plan.customer_id.as_str(),
+        token: Token::new(*token),
+        seen: plan.seen.version,
+        last_sequence: plan.last_sequence,
+    });
+    let claims: Vec<Claim<'_>> = claims.collect();
+    let stale = fence::move_fences(connection, &claims).await?;
     Ok(stale
-        .filter(|customer| !moved.contains(customer.as_str()))
-        .cloned()
+        .into_iter()
+        .map(|at| plans[at].0.customer_id.clone())
         .collect())
 }
 

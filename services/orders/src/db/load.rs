@@ -11,7 +11,7 @@ use crate::plan::{Asked, Customer, Known, Stored};
 
 /// One row per command; nearly all of it is null for a new order.
 const LOAD: &str = "
-    SELECT c.fence, c.last_sequence, i.fingerprint, o.customer_id, o.doc::text AS doc,
+    SELECT c.xmin::text::bigint, c.last_sequence, i.fingerprint, o.customer_id, o.doc::text AS doc,
            EXISTS (SELECT FROM tombstones t WHERE t.order_id = w.order_id) AS is_awaited
     FROM unnest($1::uuid[], $2::uuid[], $3::text[])
          WITH ORDINALITY AS w (message_id, order_id, customer_id, n)
@@ -52,9 +52,9 @@ pub async fn load(pool: &PgPool, asked: &[Asked<'_>]) -> sqlx::Result<Known> {
     };
     let mut awaited = Vec::new();
     for (Asked { message, .. }, row) in asked.iter().zip(rows) {
-        if let Some(fence) = row.try_get::<Option<i64>, _>(0)? {
+        if let Some(version) = row.try_get::<Option<i64>, _>(0)? {
             let customer = Customer {
-                fence: Some(fence),
+                version: Some(version),
                 last_sequence: row.try_get(1)?,
             };
             known

@@ -22,8 +22,8 @@ pub struct Asked<'a> {
 /// A customer's row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Customer {
-    /// The fence that was seen; `None` when there is no row yet.
-    pub fence: Option<i64>,
+    /// The version that was seen (see [`steelyard_sequence::fence`]); `None` when there is no row yet.
+    pub version: Option<i64>,
     /// The `sequence` of the customer's latest order.
     pub last_sequence: i64,
 }

@@ -12,10 +12,11 @@
 //! | after the commit | the outbox, which the relay sends | finds the inbox rows: `Done` |
 //! | before a rejected order is released, or one that was cancelled with its confirmation | stock held, or that a superseded worker may yet reserve | releases it again |
 //!
-//! **Invariant:** the fence decides, not the lease. A transaction moves every customer's fence from
-//! the value that was read *before* planning to its own token, or writes nothing for that customer.
-//! Checking `token ≥ stored` alone would not do: a superseded worker that commits between our read
-//! and our write leaves a smaller token behind, and we would write over what it did.
+//! **Invariant:** the fence decides, not the lease. A transaction moves every customer's fence to
+//! its own token if the row is still the one that was read *before* planning, or writes nothing for
+//! that customer. Checking `token ≥ stored` alone would not do: a superseded worker that commits
+//! between our read and our write leaves a smaller token behind, and we would write over what it did.
+//! `tests/model` visits every state of this protocol: a change here is a change there.
 //!
 //! **Invariant:** catalog hears of nothing before the commit that the same state would not make the
 //! successor say too: a plan depends on the state alone, and the state cannot have changed while

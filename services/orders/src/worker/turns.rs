@@ -5,9 +5,6 @@ use std::collections::HashMap;
 use steelyard_domain::id::CustomerId;
 use steelyard_sequence::{Lease, LeaseError, Leases};
 
-/// A customer that cannot be one: ids are not blank.
-const PROBE: &str = " ";
-
 /// Takes turns for customers.
 #[derive(Debug, Clone)]
 pub struct Turns {
@@ -27,13 +24,10 @@ impl Turns {
         Self { leases }
     }
 
-    /// Whether leases can be had: one is taken and given back, for a Redis that is full or read-only
-    /// answers every `PING`.
+    /// Whether leases can be had: Redis takes a write, for one that is full or read-only answers
+    /// every `PING`.
     pub async fn is_well(&self) -> bool {
-        match self.leases.acquire(&[PROBE]).await {
-            Ok(acquired) => self.leases.release(acquired.granted).await.is_ok(),
-            Err(_unavailable) => false,
-        }
+        self.leases.probe().await.is_ok()
     }
 
     /// Takes the customers that are free. Without Redis, or with one that refuses us, nobody is.

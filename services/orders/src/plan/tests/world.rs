@@ -284,7 +284,7 @@ impl World {
         self.ignored
             .extend(ignored.map(|row| (row.message_id, row.customer_id)));
         let customer = Customer {
-            fence: Some(1),
+            version: Some(1),
             last_sequence: plan.last_sequence,
         };
         self.customers.insert(plan.customer_id, customer);

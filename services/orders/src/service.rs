@@ -233,7 +233,24 @@ fn health(database: &Database, worker: Option<Handle>) -> Health {
     let known = database.clone();
     let health = Health::new().ready("postgres", move || known.check());
     let Some(worker) = worker else { return health };
-    let migrated = database.clone();
+    let (waiting, migrated) = (worker.clone(), database.clone());
+    // Not `ready`: queries are answered all the same, and nobody could take over what waits for Redis.
+    let health = health.whole("worker", move || {
+        let paused_by = waiting.health().paused_by;
+        let reasons = paused_by.iter().map(|closed| {
+            let seconds = closed.since.elapsed().as_secs();
+            format!(
+                "waits for {} since {seconds} s: {}",
+                closed.dependency, closed.why
+            )
+        });
+        let reasons: Vec<String> = reasons.collect();
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(reasons.join("; "))
+        }
+    });
     health.live("worker", move || {
         let health = worker.health();
         // Before the schema is there it does not poll, on purpose.

@@ -62,6 +62,32 @@ async fn while_postgres_or_redis_is_away_commands_wait() {
 }
 
 #[tokio::test]
+async fn while_redis_is_away_the_worker_says_so_and_goes_on_by_itself() {
+    let mut stand = started().await;
+    assert_eq!(
+        stand.readiness().await,
+        (200, "ok".to_owned(), "ok".to_owned())
+    );
+    stand.redis.kill().await;
+    stand.send(&[place("a", "1")]).await;
+    wait_for("the worker says what it waits for", SOON, async || {
+        let (status, overall, worker) = stand.readiness().await;
+        // Queries are answered all the same.
+        status == 200 && overall == "degraded" && worker.starts_with("waits for redis")
+    })
+    .await;
+    stand.redis.start_again().await;
+    assert_eq!(
+        stand.settled(order_id("a", "1")).await.status,
+        OrderStatus::Confirmed
+    );
+    wait_for("the worker waits for nothing", SOON, async || {
+        stand.readiness().await.1 == "ok"
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_order_that_catalog_fails_on_holds_up_its_own_customer_only() {
     let stand = started().await;
     let bad = order_id("c7", "1");

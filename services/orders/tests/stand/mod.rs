@@ -54,6 +54,7 @@ pub struct Stand {
 
 struct Running {
     base: String,
+    admin: String,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -145,7 +146,12 @@ impl Stand {
         let stop = CancellationToken::new();
         let run = orders.run(Metrics::detached(), stop.clone());
         let task = tokio::spawn(async move { run.await.unwrap() });
-        self.running.push(Running { base, stop, task });
+        self.running.push(Running {
+            base,
+            admin: admin.clone(),
+            stop,
+            task,
+        });
         let http = self.http.clone();
         wait_for("the service is ready", SOON, async || {
             let ready = http.get(format!("{admin}/readyz")).send().await;
@@ -187,6 +193,21 @@ impl Stand {
 
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.running[0].base)
+    }
+
+    /// What `/readyz` says: the answer's status, the overall one, and the worker's.
+    pub async fn readiness(&self) -> (u16, String, String) {
+        let url = format!("{}/readyz", self.running[0].admin);
+        let answer = self.http.get(url).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let report: serde_json::Value =
+            serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (
+            status,
+            text(&report["status"]),
+            text(&report["checks"]["worker"]),
+        )
     }
 
     /// A query as the gateway makes it: status and body.

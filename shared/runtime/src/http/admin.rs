@@ -16,12 +16,13 @@ use crate::telemetry::Metrics;
 type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The checks behind `/healthz` (is the process alive, or must it be replaced?) and `/readyz`
-/// (may it be given work?). Checks are called on every probe and must not block: they look at
+/// (may it be given work, and what does it wait for?). Checks are called on every probe and must not block: they look at
 /// what the service already knows.
 #[derive(Clone, Default)]
 pub struct Health {
     live: Vec<(&'static str, Check)>,
     ready: Vec<(&'static str, Check)>,
+    whole: Vec<(&'static str, Check)>,
 }
 
 impl Health {
@@ -40,6 +41,18 @@ impl Health {
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         self.live.push((name, Arc::new(check)));
+        self
+    }
+
+    /// Adds a check to `/readyz` that does not fail it: the process does its part, but something is waiting. The status
+    /// is `degraded` then, and the answer says why.
+    #[must_use]
+    pub fn whole(
+        mut self,
+        name: &'static str,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.whole.push((name, Arc::new(check)));
         self
     }
 
@@ -63,6 +76,7 @@ impl std::fmt::Debug for Health {
         f.debug_struct("Health")
             .field("live", &names(&self.live))
             .field("ready", &names(&self.ready))
+            .field("whole", &names(&self.whole))
             .finish()
     }
 }
@@ -72,11 +86,11 @@ pub fn admin(health: Health, metrics: Metrics) -> Router {
     Router::new()
         .route(
             "/healthz",
-            get(async |State((health, _)): Probed| report(&health.live)),
+            get(async |State((health, _)): Probed| report(&health.live, &[])),
         )
         .route(
             "/readyz",
-            get(async |State((health, _)): Probed| report(&health.ready)),
+            get(async |State((health, _)): Probed| report(&health.ready, &health.whole)),
         )
         .route(
             "/metrics",
@@ -96,26 +110,28 @@ struct Report {
     checks: Map<String, Value>,
 }
 
-fn report(checks: &[(&'static str, Check)]) -> Response {
+fn report(needed: &[(&'static str, Check)], whole: &[(&'static str, Check)]) -> Response {
     let mut report = Report {
         status: "ok",
         checks: Map::new(),
     };
-    for (name, check) in checks {
-        let said = match check() {
-            Ok(()) => "ok".to_owned(),
-            Err(reason) => {
-                report.status = "failing";
-                reason
-            }
-        };
-        report.checks.insert((*name).to_owned(), said.into());
+    let lists = [(whole, "degraded"), (needed, "failing")];
+    for (checks, failed) in lists {
+        for (name, check) in checks {
+            let said = match check() {
+                Ok(()) => "ok".to_owned(),
+                Err(reason) => {
+                    report.status = failed;
+                    reason
+                }
+            };
+            report.checks.insert((*name).to_owned(), said.into());
+        }
     }
-    let ok = report.status == "ok";
-    let status = if ok {
-        StatusCode::OK
-    } else {
+    let status = if report.status == "failing" {
         StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
     };
     (status, Json(report)).into_response()
 }

@@ -27,6 +27,7 @@ mod redis;
 mod redis_sets;
 mod sqs;
 mod wait;
+mod wire;
 
 pub use database::{TestDatabase, postgres};
 pub use redis::{TestRedis, redis};
@@ -37,6 +38,7 @@ pub use redis_sets::{
 pub use sqs::{sqs, sqs_with};
 pub use steelyard_chaosproxy::{Proxy, ProxyStatus};
 pub use wait::{wait_for, wait_for_ok};
+pub use wire::{Fault, Point, Wire, statement};
 
 use std::fmt::Display;
 use std::net::SocketAddr;

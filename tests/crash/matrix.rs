@@ -1,0 +1,167 @@
+//! Cells: made from what a story's record shows, played on several lanes at once, shown as a table.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use steelyard_testkit::{Fault, Point};
+use tokio::task::JoinSet;
+
+use crate::lane::Lane;
+use crate::story::Story;
+
+/// Systems side by side. A cell mostly waits: for a probe, for a process to start.
+const LANES: usize = 6;
+/// After so many failures the rest is not played.
+const FAILURES_MAX: usize = 10;
+const CELL_MAX: Duration = Duration::from_secs(180);
+const ONLY: &str = "STEELYARD_CRASH_CELL";
+
+/// A fault and where it happens.
+#[derive(Clone, Debug)]
+pub(crate) struct Armed {
+    pub(crate) point: Point,
+    pub(crate) fault: Fault,
+}
+
+/// One run of a story with one fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    story: Story,
+    armed: Armed,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Armed { point, fault } = &self.armed;
+        write!(f, "{} / {point} / {}", self.story.name(), fault.as_str())
+    }
+}
+
+/// A cell that was played.
+pub(crate) struct Played {
+    cell: Cell,
+    result: Result<(), String>,
+}
+
+impl Played {
+    /// What went wrong, under the name by which it can be played again.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let failure = self.result.as_ref().err()?;
+        Some(format!("{}: {failure}", self.cell))
+    }
+}
+
+/// The points that a story passes when nothing fails.
+pub(crate) async fn record(lane: &Lane, story: Story) -> Vec<Point> {
+    lane.run(story, None).await;
+    lane.points()
+}
+
+/// Every fault at every point, unless the environment names some.
+pub(crate) fn cells(story: Story, points: &[Point]) -> Vec<Cell> {
+    let only = std::env::var(ONLY).unwrap_or_default();
+    let cells = points.iter().flat_map(|point| {
+        // A request that only its answer makes a point had no effect before.
+        let faults = Fault::ALL.into_iter();
+        let faults = faults.filter(|fault| !(point.late && fault.is_before()));
+        faults.map(|fault| Cell {
+            story,
+            armed: Armed {
+                point: point.clone(),
+                fault,
+            },
+        })
+    });
+    cells.filter(|cell| cell.to_string().contains(&only)).collect()
+}
+
+/// Plays all cells, several at a time, each by itself.
+pub(crate) async fn play(first: Arc<Lane>, cells: Vec<Cell>) -> Vec<Played> {
+    let lanes = LANES.min(cells.len());
+    let cells = Arc::new(Mutex::new(VecDeque::from(cells)));
+    let played = Arc::new(Mutex::new(Vec::new()));
+    let mut first = Some(first);
+    let mut tasks = JoinSet::new();
+    for _ in 0..lanes {
+        let lane = first.take();
+        tasks.spawn(play_some(lane, Arc::clone(&cells), Arc::clone(&played)));
+    }
+    tasks.join_all().await;
+    let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::take(&mut *played)
+}
+
+async fn play_some(
+    mut lane: Option<Arc<Lane>>,
+    cells: Arc<Mutex<VecDeque<Cell>>>,
+    played: Arc<Mutex<Vec<Played>>>,
+) {
+    let next = || cells.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    while let Some(cell) = next() {
+        // A lane on which a cell failed may not be sound any more.
+        let current = match lane.take() {
+            Some(lane) => lane,
+            None => Lane::start().await,
+        };
+        let result = play_one(&current, &cell).await;
+        if result.is_ok() {
+            lane = Some(current);
+        }
+        let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
+        played.push(Played { cell, result });
+        if played.iter().filter(|played| played.result.is_err()).count() >= FAILURES_MAX {
+            return;
+        }
+    }
+}
+
+async fn play_one(lane: &Arc<Lane>, cell: &Cell) -> Result<(), String> {
+    let (running, Cell { story, armed }) = (Arc::clone(lane), cell.clone());
+    // A task of its own: it may panic.
+    let task = tokio::spawn(async move {
+        tokio::time::timeout(CELL_MAX, running.run(story, Some(&armed))).await
+    });
+    let failure = match task.await {
+        Ok(Ok(true)) => return Ok(()),
+        Ok(Ok(false)) => "the point was not reached".to_owned(),
+        Ok(Err(_)) => format!("no end within {CELL_MAX:?}"),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => match panic.downcast::<String>() {
+                Ok(text) => *text,
+                Err(_) => "it panicked".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        },
+    };
+    Err(format!("{failure}\n{}", lane.said(cell)))
+}
+
+/// Points × faults.
+pub(crate) fn table(played: &[Played]) -> String {
+    let mut rows: BTreeMap<(Story, usize, String), BTreeMap<&str, &str>> = BTreeMap::new();
+    let mut order: Vec<&Point> = Vec::new();
+    for Played { cell, result } in played {
+        let point = &cell.armed.point;
+        if !order.contains(&point) {
+            order.push(point);
+        }
+        let place = order.iter().position(|known| *known == point).unwrap_or(0);
+        let row = rows.entry((cell.story, place, point.to_string())).or_default();
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        row.insert(cell.armed.fault.as_str(), word);
+    }
+    let mut lines = vec![line("story / point", Fault::ALL.map(Fault::as_str))];
+    for ((story, _, point), row) in &rows {
+        let name = format!("{} / {point}", story.name());
+        lines.push(line(&name, Fault::ALL.map(|fault| *row.get(fault.as_str()).unwrap_or(&"–"))));
+    }
+    lines.push(format!("{} cells at {} points", played.len(), rows.len()));
+    lines.join("\n")
+}
+
+fn line(name: &str, columns: [&str; 4]) -> String {
+    let [a, b, c, d] = columns;
+    format!("{name:<90} {a:<13} {b:<12} {c:<12} {d}")
+}

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use localsqs::{Clock, QueueSpec, Server};
@@ -53,8 +52,8 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Everything up, and one order through it: what happens once per process lies behind.
-    pub(crate) async fn start() -> Arc<Self> {
-        let lane = Arc::new(Self::up().await);
+    pub(crate) async fn start() -> Self {
+        let lane = Self::up().await;
         lane.run(Story::Place, None).await;
         lane
     }

@@ -1,12 +1,14 @@
 //! Cells: made from what a story's record shows, played on several lanes at once, shown as a table.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use steelyard_testkit::{Fault, Point};
-use tokio::task::JoinSet;
 
 use crate::lane::Lane;
 use crate::story::Story;
@@ -78,27 +80,21 @@ pub(crate) fn cells(story: Story, points: &[Point]) -> Vec<Cell> {
 }
 
 /// Plays all cells, several at a time, each by itself.
-pub(crate) async fn play(first: Arc<Lane>, cells: Vec<Cell>) -> Vec<Played> {
+pub(crate) async fn play(first: Lane, cells: Vec<Cell>) -> Vec<Played> {
     let lanes = LANES.min(cells.len());
-    let cells = Arc::new(Mutex::new(VecDeque::from(cells)));
-    let played = Arc::new(Mutex::new(Vec::new()));
+    let cells = RefCell::new(VecDeque::from(cells));
+    let played = RefCell::new(Vec::new());
     let mut first = Some(first);
-    let mut tasks = JoinSet::new();
-    for _ in 0..lanes {
-        let lane = first.take();
-        tasks.spawn(play_some(lane, Arc::clone(&cells), Arc::clone(&played)));
-    }
-    tasks.join_all().await;
-    let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::take(&mut *played)
+    join_all((0..lanes).map(|_| play_some(first.take(), &cells, &played))).await;
+    played.into_inner()
 }
 
 async fn play_some(
-    mut lane: Option<Arc<Lane>>,
-    cells: Arc<Mutex<VecDeque<Cell>>>,
-    played: Arc<Mutex<Vec<Played>>>,
+    mut lane: Option<Lane>,
+    cells: &RefCell<VecDeque<Cell>>,
+    played: &RefCell<Vec<Played>>,
 ) {
-    let next = || cells.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let next = || cells.borrow_mut().pop_front();
     while let Some(cell) = next() {
         // A lane on which a cell failed may not be sound any more.
         let current = match lane.take() {
@@ -109,30 +105,24 @@ async fn play_some(
         if result.is_ok() {
             lane = Some(current);
         }
-        let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut played = played.borrow_mut();
         played.push(Played { cell, result });
-        if played.iter().filter(|played| played.result.is_err()).count() >= FAILURES_MAX {
+        let failures = played.iter().filter(|played| played.result.is_err());
+        if failures.count() >= FAILURES_MAX {
             return;
         }
     }
 }
 
-async fn play_one(lane: &Arc<Lane>, cell: &Cell) -> Result<(), String> {
-    let (running, Cell { story, armed }) = (Arc::clone(lane), cell.clone());
-    // A task of its own: it may panic.
-    let task = tokio::spawn(async move {
-        tokio::time::timeout(CELL_MAX, running.run(story, Some(&armed))).await
-    });
-    let failure = match task.await {
+async fn play_one(lane: &Lane, cell: &Cell) -> Result<(), String> {
+    let run = lane.run(cell.story, Some(&cell.armed));
+    let failure = match AssertUnwindSafe(tokio::time::timeout(CELL_MAX, run)).catch_unwind().await {
         Ok(Ok(true)) => return Ok(()),
         Ok(Ok(false)) => "the point was not reached".to_owned(),
         Ok(Err(_)) => format!("no end within {CELL_MAX:?}"),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => match panic.downcast::<String>() {
-                Ok(text) => *text,
-                Err(_) => "it panicked".to_owned(),
-            },
-            Err(error) => error.to_string(),
+        Err(panic) => match panic.downcast::<String>() {
+            Ok(text) => *text,
+            Err(_) => "it panicked".to_owned(),
         },
     };
     Err(format!("{failure}\n{}", lane.said(cell)))

@@ -12,7 +12,9 @@ use steelyard_queue::{
     OutgoingMessage, ReceiveRequest, Received, SqsConfig, SqsTransport, Transport as _,
 };
 use steelyard_testkit::jwt::{AUDIENCE, ISSUER, Issuer, issuer};
-use steelyard_testkit::{Point, TestDatabase, TestRedis, Wire, postgres, redis, sqs_with, wait_for};
+use steelyard_testkit::{
+    Point, TestDatabase, TestRedis, Wire, postgres, redis, sqs_with, wait_for,
+};
 use steelyard_tests::PATIENCE;
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -33,6 +35,14 @@ pub(crate) const TOKEN: &str = "a service token of the crash matrix";
 const VISIBILITY_OVER: Duration = Duration::from_secs(61);
 /// The queue's time runs like ours, and can be moved on besides.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How a story went.
+pub(crate) struct Run {
+    /// What was asked for, by all parts.
+    pub(crate) points: Vec<Point>,
+    /// Whether the fault happened.
+    pub(crate) fired: bool,
+}
 
 pub(crate) struct Lane {
     pub(crate) gateway: Part,
@@ -65,12 +75,18 @@ impl Lane {
         let orders_queue = format!("{ORDERS}:dlq={DEAD_LETTERS},max=100");
         let sqs = sqs_with(localsqs::Config {
             clock: clock.clone(),
-            queues: [orders_queue.as_str(), DOCUMENTS, WEBHOOKS].map(queue).into(),
+            queues: [orders_queue.as_str(), DOCUMENTS, WEBHOOKS]
+                .map(queue)
+                .into(),
             ..localsqs::Config::default()
         })
         .await;
         let ticking = CancellationToken::new();
-        tokio::spawn(ticking.clone().run_until_cancelled_owned(tick(clock.clone())));
+        tokio::spawn(
+            ticking
+                .clone()
+                .run_until_cancelled_owned(tick(clock.clone())),
+        );
 
         let dir = tempfile::tempdir().expect("a directory");
         let issuer = issuer();
@@ -78,16 +94,25 @@ impl Lane {
             ["gateway", "orders", "catalog"].map(|name| Part::new(name, dir.path()));
         let (at, scripts) = (database.address(), source::scripts());
         catalog.configure([
-            ("DATABASE_URL", database.url_via(catalog.wire.postgres(at).await)),
+            (
+                "DATABASE_URL",
+                database.url_via(catalog.wire.postgres(at).await),
+            ),
             ("SERVICE_TOKEN", TOKEN.to_owned()),
         ]);
         let local = |part: &Part| SocketAddr::from(([127, 0, 0, 1], part.port));
         let to_redis = orders.wire.redis(redis.address(), scripts.clone()).await;
         orders.configure([
-            ("DATABASE_URL", database.url_via(orders.wire.postgres(at).await)),
+            (
+                "DATABASE_URL",
+                database.url_via(orders.wire.postgres(at).await),
+            ),
             ("REDIS_URL", redis.url_via(to_redis)),
             ("CATALOG_URL", http(orders.wire.http(local(&catalog)).await)),
-            ("AWS_ENDPOINT_URL", http(orders.wire.http(sqs.address()).await)),
+            (
+                "AWS_ENDPOINT_URL",
+                http(orders.wire.http(sqs.address()).await),
+            ),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
@@ -101,7 +126,10 @@ impl Lane {
             ("REDIS_URL", redis.url_via(to_redis)),
             ("CATALOG_URL", catalog.base()),
             ("ORDERS_URL", orders.base()),
-            ("AWS_ENDPOINT_URL", http(gateway.wire.http(sqs.address()).await)),
+            (
+                "AWS_ENDPOINT_URL",
+                http(gateway.wire.http(sqs.address()).await),
+            ),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
@@ -118,7 +146,10 @@ impl Lane {
             catalog,
             pool: PgPool::connect_lazy(&database.url).expect("a URL"),
             transport: SqsTransport::connect(SqsConfig::local(sqs.url())).await,
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
             issuer,
             sqs,
             clock,
@@ -138,8 +169,8 @@ impl Lane {
         &part.expect("one of the three").wire
     }
 
-    /// Plays a story, with a fault if there is one, and checks all promises. Answers whether the fault happened.
-    pub(crate) async fn run(&self, story: Story, armed: Option<&Armed>) -> bool {
+    /// Plays a story, with a fault if there is one, and checks all promises.
+    pub(crate) async fn run(&self, story: Story, armed: Option<&Armed>) -> Run {
         let mut shop = Shop::open(self);
         story.prepare(&mut shop).await;
         shop.quiet().await;
@@ -162,17 +193,14 @@ impl Lane {
         };
         let (fired, ()) = tokio::join!(play, self.bury_the_dead(&over));
         shop.quiet().await;
-        let points = self.points();
-        shop.check(&points).await;
-        fired
-    }
-
-    /// What was asked for in the last run, by all parts.
-    pub(crate) fn points(&self) -> Vec<Point> {
-        self.parts()
-            .into_iter()
-            .flat_map(|part| part.wire.points())
-            .collect()
+        let points = self.parts().into_iter().flat_map(|part| part.wire.points());
+        let points = points.collect();
+        for part in self.parts() {
+            // What is looked at from here on is no part of the story.
+            part.wire.record();
+        }
+        shop.check().await;
+        Run { points, fired }
     }
 
     /// A fault at the very last answer comes after all that can be seen from here.
@@ -183,7 +211,9 @@ impl Lane {
                 tokio::time::sleep(TICK).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), fired).await.is_ok()
+        tokio::time::timeout(Duration::from_secs(5), fired)
+            .await
+            .is_ok()
     }
 
     /// Replaces whoever dies, until the story is over and all are there.
@@ -241,7 +271,11 @@ impl Lane {
                 visibility: Duration::from_secs(30),
                 attempt_id: None,
             };
-            let received = self.transport.receive(&url, request).await.expect("received");
+            let received = self
+                .transport
+                .receive(&url, request)
+                .await
+                .expect("received");
             let receipts: Vec<_> = received.iter().map(|m| m.receipt_handle.clone()).collect();
             if !receipts.is_empty() {
                 let deleted = self.transport.delete_batch(&url, &receipts).await;
@@ -280,7 +314,11 @@ pub(crate) fn scripts_in(dir: &Path) -> HashMap<String, String> {
     paths
         .map(|path| {
             let code = std::fs::read_to_string(&path).expect("a script");
-            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             let hash = redis::Script::new(&code).get_hash().to_owned();
             (hash, format!("lease {name}"))
         })

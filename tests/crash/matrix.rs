@@ -57,14 +57,19 @@ impl Played {
 
 /// The points that a story passes when nothing fails.
 pub(crate) async fn record(lane: &Lane, story: Story) -> Vec<Point> {
-    lane.run(story, None).await;
-    lane.points()
+    lane.run(story, None).await.points
 }
 
-/// Every fault at every point, unless the environment names some.
-pub(crate) fn cells(story: Story, points: &[Point]) -> Vec<Cell> {
-    let only = std::env::var(ONLY).unwrap_or_default();
-    let cells = points.iter().flat_map(|point| {
+/// Every fault at every point of a handler; of the other stories, at the points that no story before has (`earlier`). If
+/// the environment names cells, those of all stories.
+pub(crate) fn cells(story: Story, points: &[Point], earlier: &[Point]) -> Vec<Cell> {
+    let only = std::env::var(ONLY).ok();
+    let is_all = story.is_handler() || only.is_some();
+    let points = points
+        .iter()
+        .filter(|point| is_all || !earlier.contains(point));
+    let only = only.unwrap_or_default();
+    let cells = points.flat_map(|point| {
         // A request that only its answer makes a point had no effect before.
         let faults = Fault::ALL.into_iter();
         let faults = faults.filter(|fault| !(point.late && fault.is_before()));
@@ -76,7 +81,9 @@ pub(crate) fn cells(story: Story, points: &[Point]) -> Vec<Cell> {
             },
         })
     });
-    cells.filter(|cell| cell.to_string().contains(&only)).collect()
+    cells
+        .filter(|cell| cell.to_string().contains(&only))
+        .collect()
 }
 
 /// Plays all cells, several at a time, each by itself.
@@ -94,6 +101,8 @@ async fn play_some(
     cells: &RefCell<VecDeque<Cell>>,
     played: &RefCell<Vec<Played>>,
 ) {
+    // Taking a lane down takes its time, which the others would miss: that is left to the end.
+    let mut unsound = Vec::new();
     let next = || cells.borrow_mut().pop_front();
     while let Some(cell) = next() {
         // A lane on which a cell failed may not be sound any more.
@@ -104,6 +113,8 @@ async fn play_some(
         let result = play_one(&current, &cell).await;
         if result.is_ok() {
             lane = Some(current);
+        } else {
+            unsound.push(current);
         }
         let mut played = played.borrow_mut();
         played.push(Played { cell, result });
@@ -116,9 +127,12 @@ async fn play_some(
 
 async fn play_one(lane: &Lane, cell: &Cell) -> Result<(), String> {
     let run = lane.run(cell.story, Some(&cell.armed));
-    let failure = match AssertUnwindSafe(tokio::time::timeout(CELL_MAX, run)).catch_unwind().await {
-        Ok(Ok(true)) => return Ok(()),
-        Ok(Ok(false)) => "the point was not reached".to_owned(),
+    let failure = match AssertUnwindSafe(tokio::time::timeout(CELL_MAX, run))
+        .catch_unwind()
+        .await
+    {
+        Ok(Ok(run)) if run.fired => return Ok(()),
+        Ok(Ok(_)) => "the point was not reached".to_owned(),
         Ok(Err(_)) => format!("no end within {CELL_MAX:?}"),
         Err(panic) => match panic.downcast::<String>() {
             Ok(text) => *text,
@@ -138,14 +152,19 @@ pub(crate) fn table(played: &[Played]) -> String {
             order.push(point);
         }
         let place = order.iter().position(|known| *known == point).unwrap_or(0);
-        let row = rows.entry((cell.story, place, point.to_string())).or_default();
+        let row = rows
+            .entry((cell.story, place, point.to_string()))
+            .or_default();
         let word = if result.is_ok() { "ok" } else { "FAILED" };
         row.insert(cell.armed.fault.as_str(), word);
     }
     let mut lines = vec![line("story / point", Fault::ALL.map(Fault::as_str))];
     for ((story, _, point), row) in &rows {
         let name = format!("{} / {point}", story.name());
-        lines.push(line(&name, Fault::ALL.map(|fault| *row.get(fault.as_str()).unwrap_or(&"–"))));
+        lines.push(line(
+            &name,
+            Fault::ALL.map(|fault| *row.get(fault.as_str()).unwrap_or(&"–")),
+        ));
     }
     lines.push(format!("{} cells at {} points", played.len(), rows.len()));
     lines.join("\n")

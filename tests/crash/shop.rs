@@ -88,7 +88,10 @@ impl<'a> Shop<'a> {
             "prices": [{"currency": "GBP", "amount": PRICE}],
             "stock": {"adjust": ON_SHELF, "reference": "opening"},
         });
-        let call = self.lane.http.post(format!("{}/internal/products/import", self.lane.catalog.base()));
+        let call = self.lane.http.post(format!(
+            "{}/internal/products/import",
+            self.lane.catalog.base()
+        ));
         let call = call
             .bearer_auth(crate::lane::TOKEN)
             .header("content-type", "application/x-ndjson")
@@ -109,15 +112,23 @@ impl<'a> Shop<'a> {
 
     /// Asks the gateway until it accepts, as a storefront does.
     pub(crate) async fn ask(&self, path: &str, scope: &str, key: &str, body: &Value) {
-        let token = self.lane.issuer.mint("shop", scope, Duration::from_mins(30));
+        let token = self
+            .lane
+            .issuer
+            .mint("shop", scope, Duration::from_mins(30));
         let url = format!("{}{path}", self.lane.gateway.base());
         wait_for(&format!("{path} is accepted"), PATIENCE, async || {
             let call = self.lane.http.post(&url).bearer_auth(&token);
             let call = call.header("idempotency-key", key).json(body);
             // No answer says nothing: the retry under the same key settles it.
-            let Ok(answer) = call.send().await else { return false };
+            let Ok(answer) = call.send().await else {
+                return false;
+            };
             let status = answer.status();
-            let fits = matches!(status, StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE);
+            let fits = matches!(
+                status,
+                StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE
+            );
             assert!(fits, "{status} {}", answer.text().await.unwrap_or_default());
             status == StatusCode::ACCEPTED
         })
@@ -148,7 +159,11 @@ impl<'a> Shop<'a> {
             payment: PaymentStatus::Unpaid,
             fulfillment: FulfillmentStatus::Unfulfilled,
             stock,
-            history: vec![CommandId::derive(id, CommandKind::Place.as_str(), &key(text))],
+            history: vec![CommandId::derive(
+                id,
+                CommandKind::Place.as_str(),
+                &key(text),
+            )],
             events: vec![event],
             conflicts: 0,
         });
@@ -167,7 +182,8 @@ impl<'a> Shop<'a> {
         };
         let mut body = body;
         body["customer_id"] = json!(self.orders[order].customer);
-        self.ask(&format!("/v1/orders/{id}/{path}"), scope, path, &body).await;
+        self.ask(&format!("/v1/orders/{id}/{path}"), scope, path, &body)
+            .await;
         let command = CommandId::derive(id, kind.as_str(), &key(path));
         self.orders[order].history.push(command);
     }
@@ -204,11 +220,15 @@ impl<'a> Shop<'a> {
 
     /// Waits until nothing is left to do: no command waits, no event has still to leave.
     pub(crate) async fn quiet(&self) {
-        wait_for("all commands are settled and all events have left", PATIENCE, async || {
-            let rows = sqlx::query_scalar("SELECT count(*) FROM orders.outbox");
-            let rows: i64 = rows.fetch_one(&self.lane.pool).await.expect("the outbox");
-            self.lane.depth(ORDERS).await == 0 && rows == 0
-        })
+        wait_for(
+            "all commands are settled and all events have left",
+            PATIENCE,
+            async || {
+                let rows = sqlx::query_scalar("SELECT count(*) FROM orders.outbox");
+                let rows: i64 = rows.fetch_one(&self.lane.pool).await.expect("the outbox");
+                self.lane.depth(ORDERS).await == 0 && rows == 0
+            },
+        )
         .await;
     }
 }

@@ -4,9 +4,7 @@ use serde_json::json;
 use steelyard_domain::command::{CancelOrder, CommandKind};
 use steelyard_domain::id::CommandId;
 use steelyard_domain::order::place::{PlaceOrderBody, PlaceRights};
-use steelyard_domain::order::{
-    FulfillmentStatus, OrderStatus, PaymentStatus, PlaceOrder, Reason,
-};
+use steelyard_domain::order::{FulfillmentStatus, OrderStatus, PaymentStatus, PlaceOrder, Reason};
 use steelyard_queue::OutgoingMessage;
 
 use crate::shop::{ON_SHELF, Shop, key};
@@ -69,6 +67,14 @@ impl Story {
             Self::Park => "park",
             Self::Crowd => "crowd",
         }
+    }
+
+    /// Whether it is a command's own way through its handler, and not a side way.
+    pub(crate) const fn is_handler(self) -> bool {
+        matches!(
+            self,
+            Self::Place | Self::Cancel | Self::Pay | Self::Ship | Self::Return
+        )
     }
 
     /// What is there when the faults begin.
@@ -154,10 +160,13 @@ const CANCEL: CancelOrder = CancelOrder {
 
 fn checked(shop: &Shop<'_>, customer: &str, quantity: i64) -> PlaceOrder {
     let mut body = shop.body(customer, quantity);
-    body.as_object_mut().expect("an object").remove("customer_id");
+    body.as_object_mut()
+        .expect("an object")
+        .remove("customer_id");
     let body: PlaceOrderBody = serde_json::from_value(body).expect("a body");
     let rights = PlaceRights { may_price: false };
-    body.check(customer.parse().expect("a customer"), rights).expect("an order")
+    body.check(customer.parse().expect("a customer"), rights)
+        .expect("an order")
 }
 
 async fn early(shop: &mut Shop<'_>) {
@@ -213,11 +222,22 @@ async fn park(shop: &mut Shop<'_>) {
 
 async fn crowd(shop: &mut Shop<'_>) {
     let mut commands = Vec::new();
-    for (name, text, quantity) in [("a", "1", 3), ("a", "2", 2), ("b", "1", ON_SHELF + 1), ("c", "1", 1)] {
+    for (name, text, quantity) in [
+        ("a", "1", 3),
+        ("a", "2", 2),
+        ("b", "1", ON_SHELF + 1),
+        ("c", "1", 1),
+    ] {
         let customer = shop.customer(name);
         let id = shop.order_id(&customer, text);
         let payload = checked(shop, &customer, quantity);
-        commands.push(Shop::sealed(&customer, id, text, CommandKind::Place, &payload));
+        commands.push(Shop::sealed(
+            &customer,
+            id,
+            text,
+            CommandKind::Place,
+            &payload,
+        ));
         shop.expect_placed(&customer, text, quantity);
     }
     shop.send(&commands).await;

@@ -14,7 +14,9 @@ pub fn is_outage(error: &Error) -> bool {
         | Error::PoolTimedOut
         | Error::PoolClosed
         | Error::WorkerCrashed
-        | Error::BeginFailed => true,
+        | Error::BeginFailed
+        // An answer that Postgres does not give: a connection that broke while it was being made.
+        | Error::Protocol(_) => true,
         Error::Database(error) => error.code().is_some_and(|code| is_outage_code(&code)),
         _ => false,
     }
@@ -54,6 +56,8 @@ mod tests {
             assert!(!is_outage_code(code), "{code}");
         }
         assert!(is_outage(&sqlx::Error::PoolTimedOut));
+        let cut = "unexpected response from SSLRequest: 0x00";
+        assert!(is_outage(&sqlx::Error::Protocol(cut.into())));
         assert!(!is_outage(&sqlx::Error::RowNotFound));
     }
 }

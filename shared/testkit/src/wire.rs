@@ -218,11 +218,7 @@ impl Wire {
     ///
     /// # Panics
     /// When no port is free.
-    pub async fn redis(
-        &self,
-        server: SocketAddr,
-        scripts: HashMap<String, String>,
-    ) -> SocketAddr {
+    pub async fn redis(&self, server: SocketAddr, scripts: HashMap<String, String>) -> SocketAddr {
         let scripts = Arc::new(scripts);
         self.listen(server, move |client, server, inner| {
             let scripts = Arc::clone(&scripts);

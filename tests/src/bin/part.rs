@@ -9,13 +9,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match std::env::var("PART").as_deref() {
-        Ok("gateway") => {
-            service_main("gateway", steelyard_gateway::ADMIN_PORT, async |boot| {
-                let config = steelyard_gateway::Config::from_env(&boot.env)?;
-                let deps = steelyard_gateway::Deps::connect(&config, boot.metrics).await?;
-                steelyard_gateway::run(config, deps, boot.stop).await
-            })
-        }
+        Ok("gateway") => service_main("gateway", steelyard_gateway::ADMIN_PORT, async |boot| {
+            let config = steelyard_gateway::Config::from_env(&boot.env)?;
+            let deps = steelyard_gateway::Deps::connect(&config, boot.metrics).await?;
+            steelyard_gateway::run(config, deps, boot.stop).await
+        }),
         Ok("orders") => service_main("orders", steelyard_orders::ADMIN_PORT, async |boot| {
             let config = steelyard_orders::Config::from_env(&boot.env)?;
             steelyard_orders::run(config, boot.metrics, boot.stop).await?;

@@ -70,7 +70,9 @@ impl Forward {
             }
         }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let uri: Uri = format!("http://{}{path}", self.server).parse().map_err(|_| Cut)?;
+        let uri: Uri = format!("http://{}{path}", self.server)
+            .parse()
+            .map_err(|_| Cut)?;
         head.uri = uri;
         let request = Request::from_parts(head, Full::new(body));
         let answer = self.client.request(request).await.map_err(|_| Cut)?;

@@ -28,7 +28,13 @@ async fn pass(client: TcpStream, server: TcpStream, wire: &Inner) -> io::Result<
     let (server_read, mut to_server) = server.into_split();
     let mut from_client = BufReader::new(client_read);
     let mut from_server = BufReader::new(server_read);
-    log_in(&mut from_client, &mut to_client, &mut from_server, &mut to_server).await?;
+    log_in(
+        &mut from_client,
+        &mut to_client,
+        &mut from_server,
+        &mut to_server,
+    )
+    .await?;
 
     let mut session = Session::default();
     while wait(&mut from_client, &mut from_server, &mut to_client).await? {
@@ -169,7 +175,8 @@ impl Session {
         loop {
             let (kind, message) = message(from).await?;
             let mut texts = message[5..].split(|byte| *byte == 0);
-            let mut text = || String::from_utf8_lossy(texts.next().unwrap_or_default()).into_owned();
+            let mut text =
+                || String::from_utf8_lossy(texts.next().unwrap_or_default()).into_owned();
             match kind {
                 b'P' => {
                     let name = text();
@@ -256,7 +263,11 @@ pub fn statement(sql: &str) -> Option<String> {
             _ => continue,
         };
         let found = format!("{verb} {table}");
-        let list = if verb == "SELECT" { &mut reads } else { &mut writes };
+        let list = if verb == "SELECT" {
+            &mut reads
+        } else {
+            &mut writes
+        };
         if !matches!(table, "" | "(") && !named_here(table) && !list.contains(&found) {
             list.push(found);
         }
@@ -272,15 +283,24 @@ mod tests {
     #[test]
     fn a_statement_is_named_by_what_it_does_to_which_tables() {
         for (sql, name) in [
-            ("INSERT INTO orders (id) SELECT * FROM unnest($1)", Some("INSERT orders")),
+            (
+                "INSERT INTO orders (id) SELECT * FROM unnest($1)",
+                Some("INSERT orders"),
+            ),
             ("SELECT EXISTS (SELECT FROM outbox)", None),
             ("SELECT 1", None),
-            ("DELETE FROM outbox WHERE id = ANY($1)", Some("DELETE outbox")),
+            (
+                "DELETE FROM outbox WHERE id = ANY($1)",
+                Some("DELETE outbox"),
+            ),
             (
                 "WITH n AS (INSERT INTO a (x) SELECT 1 ON CONFLICT (x) DO UPDATE SET x = 1) UPDATE b SET x = 1 FROM n",
                 Some("INSERT a UPDATE b"),
             ),
-            ("SELECT FROM stock WHERE sku = $1 FOR NO KEY UPDATE", Some("SELECT stock")),
+            (
+                "SELECT FROM stock WHERE sku = $1 FOR NO KEY UPDATE",
+                Some("SELECT stock"),
+            ),
         ] {
             assert_eq!(statement(sql).as_deref(), name, "{sql}");
         }

@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 
 use super::{Inner, Verdict};
 
-/// Commands that set a connection up or look whether the server is there.
+/// Commands that set a connection up, or only look.
 const NO_POINTS: [&str; 8] = [
-    "AUTH", "CLIENT", "HELLO", "INFO", "PING", "SCRIPT", "SELECT", "ECHO",
+    "AUTH", "CLIENT", "GET", "HELLO", "INFO", "PING", "SCRIPT", "SELECT",
 ];
 
 pub(super) async fn serve(

@@ -150,6 +150,37 @@ async fn a_waiter_hears_of_its_own_order_and_of_an_outage() {
     assert_eq!(next(&mut mine).await, None);
 }
 
+#[tokio::test]
+async fn receipts_and_changes_go_through_a_cluster() {
+    let cluster = steelyard_testkit::redis_cluster().await;
+    let redis = Redis::new(&cluster.url).unwrap();
+    let (writer, task) = ReceiptWriter::start(redis.clone());
+    for n in 0..600 {
+        writer.put(order(n), json(&receipt(n, "r")));
+    }
+    drop(writer);
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+    let reader = ReceiptReader::new(redis.clone());
+    for n in [0, 1, 2, 300, 599] {
+        assert_eq!(reader.get(order(n)).await.unwrap(), Some(receipt(n, "r")));
+    }
+
+    // What is published on one node is heard on the others.
+    let stop = CancellationToken::new();
+    let watch = Watch::start(redis.clone(), stop.clone());
+    let mut mine = watch.subscribe(order(1)).unwrap();
+    assert_eq!(next(&mut mine).await, Some(WatchEvent::MayHaveMissed));
+    let publisher = Publisher::new(redis);
+    for version in 1..10 {
+        publisher.publish(&[change(1, version)]).await.unwrap();
+        assert_eq!(
+            next(&mut mine).await,
+            Some(WatchEvent::Changed(change(1, version)))
+        );
+    }
+    stop.cancel();
+}
+
 async fn next(subscription: &mut Subscription) -> Option<WatchEvent> {
     tokio::time::timeout(PATIENCE, subscription.next())
         .await

@@ -76,7 +76,8 @@ impl Target {
     pub(crate) async fn open(&self, limits: &Limits) -> RedisResult<Link> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limits.connect_max))
-            .set_response_timeout(Some(limits.call_max));
+            // The call as a whole is timed where it is made: there the connection is given up, too.
+            .set_response_timeout(None);
         match self {
             Self::Single(client) => {
                 let node = client

@@ -58,7 +58,20 @@ impl RedisUrl {
 
     /// The hosts that it names.
     pub fn hosts(&self) -> impl Iterator<Item = String> {
-        self.hosts.iter().map(|host| host.addr().to_string())
+        self.hosts.iter().map(|host| match host.addr() {
+            ConnectionAddr::Tcp(name, port)
+            | ConnectionAddr::TcpTls {
+                host: name, port, ..
+            } => {
+                let is_ipv6 = name.contains(':');
+                if is_ipv6 {
+                    format!("[{name}]:{port}")
+                } else {
+                    format!("{name}:{port}")
+                }
+            }
+            other => other.to_string(),
+        })
     }
 }
 

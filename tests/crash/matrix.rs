@@ -92,7 +92,8 @@ pub(crate) async fn play(first: Lane, cells: Vec<Cell>) -> Vec<Played> {
     let cells = RefCell::new(VecDeque::from(cells));
     let played = RefCell::new(Vec::new());
     let mut first = Some(first);
-    join_all((0..lanes).map(|_| play_some(first.take(), &cells, &played))).await;
+    // Taking a lane down takes its time, which those that still play would miss: all go at the end.
+    let _lanes = join_all((0..lanes).map(|_| play_some(first.take(), &cells, &played))).await;
     played.into_inner()
 }
 
@@ -100,9 +101,8 @@ async fn play_some(
     mut lane: Option<Lane>,
     cells: &RefCell<VecDeque<Cell>>,
     played: &RefCell<Vec<Played>>,
-) {
-    // Taking a lane down takes its time, which the others would miss: that is left to the end.
-    let mut unsound = Vec::new();
+) -> Vec<Lane> {
+    let mut left = Vec::new();
     let next = || cells.borrow_mut().pop_front();
     while let Some(cell) = next() {
         // A lane on which a cell failed may not be sound any more.
@@ -114,15 +114,17 @@ async fn play_some(
         if result.is_ok() {
             lane = Some(current);
         } else {
-            unsound.push(current);
+            left.push(current);
         }
         let mut played = played.borrow_mut();
         played.push(Played { cell, result });
         let failures = played.iter().filter(|played| played.result.is_err());
         if failures.count() >= FAILURES_MAX {
-            return;
+            break;
         }
     }
+    left.extend(lane);
+    left
 }
 
 async fn play_one(lane: &Lane, cell: &Cell) -> Result<(), String> {

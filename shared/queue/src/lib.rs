@@ -68,6 +68,10 @@
 //! Delivery is at least once. A lease that is lost while a handler runs can still lead to two handlers at once for a
 //! moment: what must not happen twice needs an inbox and a fence where the effect is.
 //!
+//! # Dead letters
+//! [`DeadLetters`] looks into a dead-letter queue without losing, reordering or burning anything, and redrives what is
+//! chosen; its page says what SQS's groups put out of reach.
+//!
 //! # Limits
 //! One [`Producer`] and one [`Consumer`] serve one queue. All waits, queues and retries have bounds in
 //! [`ProducerOptions`] and [`ConsumerOptions`]. Feature `testing` adds a seeded, misbehaving queue in virtual time.
@@ -97,6 +101,7 @@
 
 pub mod backoff;
 mod consumer;
+mod dead_letters;
 mod message;
 mod metrics;
 mod producer;
@@ -110,6 +115,10 @@ pub use backoff::Backoff;
 pub use consumer::{
     Closed, Consumer, ConsumerBuilder, ConsumerOptions, Delivery, Handle, Handler, Health, Outcome,
     PARKED, Parked, Set, StopReport, Tap,
+};
+pub use dead_letters::{
+    DeadLetters, DeadLettersOptions, Held, Letter, REDRIVEN, Redrive, RedriveOutcome, Redriven,
+    Replacement, own_attributes,
 };
 pub use message::{
     AttributeValue, Attributes, BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX, OutgoingMessage, Received,

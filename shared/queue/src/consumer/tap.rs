@@ -33,6 +33,10 @@ pub struct Closed {
     pub why: String,
     /// Since when.
     pub since: Instant,
+    /// Probes since then, and since shortly before if it had just been opened.
+    pub probes: u32,
+    /// Closed by hand: nothing probes it.
+    pub manual: bool,
 }
 
 #[derive(Default)]
@@ -130,6 +134,8 @@ impl Tap {
                     dependency: dependency.clone(),
                     why,
                     since,
+                    probes: breaker.probes_failed,
+                    manual: breaker.manual,
                 })
             })
             .collect()

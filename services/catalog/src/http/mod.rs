@@ -53,11 +53,13 @@ impl App {
 pub(crate) fn routes(app: App, token: Secret) -> Router {
     let product = |below: &str| format!("{}{below}", paths::PRODUCTS);
     let reserve = post(reservations::reserve).layer(DefaultBodyLimit::max(RESERVE_BYTES_MAX));
+    let quote = post(reservations::quote).layer(DefaultBodyLimit::max(RESERVE_BYTES_MAX));
     let quick = Router::new()
         .route(paths::PRODUCTS, get(products::list))
         .route(&product("/{sku}"), get(products::get).put(products::put))
         .route(&product("/{sku}/stock-adjustments"), post(products::adjust))
         .route(paths::RESERVATIONS, reserve)
+        .route(paths::QUOTES, quote)
         .route(paths::RELEASE, post(reservations::release))
         .route(paths::CONSUME, post(reservations::consume))
         .route(paths::RESTOCK, post(reservations::restock));

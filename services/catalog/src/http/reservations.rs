@@ -21,13 +21,20 @@ pub(super) async fn reserve(
     State(app): State<App>,
     Json(ReserveRequest { orders }): Json<ReserveRequest>,
 ) -> Result<Json<ReserveResponse>, HttpError> {
-    let mut faults = Faults::default();
-    check_count("/orders", orders.len(), &mut faults);
-    for (i, order) in orders.iter().enumerate().take(RESERVE_ORDERS_MAX) {
-        check_order(&format!("/orders/{i}"), order, &mut faults);
-    }
-    refuse(faults)?;
+    check_orders(&orders)?;
     let results = reservations::reserve(app.pool()?, &orders)
+        .await
+        .map_err(|abort| of_abort(&abort))?;
+    Ok(Json(ReserveResponse { results }))
+}
+
+/// What `reserve` would answer now. Nothing is written or locked.
+pub(super) async fn quote(
+    State(app): State<App>,
+    Json(ReserveRequest { orders }): Json<ReserveRequest>,
+) -> Result<Json<ReserveResponse>, HttpError> {
+    check_orders(&orders)?;
+    let results = reservations::quote(app.pool()?, &orders)
         .await
         .map_err(|abort| of_abort(&abort))?;
     Ok(Json(ReserveResponse { results }))
@@ -56,6 +63,15 @@ async fn settle(
     let settled = reservations::settle(app.pool()?, step, &order_ids).await;
     settled.map_err(|abort| of_abort(&abort))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn check_orders(orders: &[ReserveOrder]) -> Result<(), HttpError> {
+    let mut faults = Faults::default();
+    check_count("/orders", orders.len(), &mut faults);
+    for (i, order) in orders.iter().enumerate().take(RESERVE_ORDERS_MAX) {
+        check_order(&format!("/orders/{i}"), order, &mut faults);
+    }
+    refuse(faults)
 }
 
 fn check_count(pointer: &str, count: usize, faults: &mut Faults) {

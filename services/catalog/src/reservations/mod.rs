@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use sqlx::types::Json;
 
-pub(crate) use reserve::reserve;
+pub(crate) use reserve::{quote, reserve};
 pub(crate) use settle::{Step, settle};
 
 /// Units per SKU, sorted: locks are taken in this order.

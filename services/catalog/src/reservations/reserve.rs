@@ -33,44 +33,81 @@ impl Work for Reserve<'_> {
 
     async fn attempt(&self, connection: &mut PgConnection) -> Result<Self::Output, Abort> {
         let mut results = known(connection, self.orders).await?;
-        let fresh: Vec<_> = self
-            .orders
-            .iter()
-            .filter(|order| !results.contains_key(&order.order_id.0))
-            .collect();
-        let mut shelf = lock(connection, &fresh).await?;
-        let mut granted: BTreeMap<Uuid, Granted> = BTreeMap::new();
-        for order in fresh {
-            // An id that stands in the call twice is granted once.
-            if !granted.contains_key(&order.order_id.0) {
-                let id = order.order_id.0;
-                match decide(order, &mut shelf) {
-                    Ok(order) => drop(granted.insert(id, order)),
-                    Err(Refused {
-                        reason,
-                        line,
-                        detail,
-                    }) => {
-                        let rejected = ReserveResult::Rejected {
-                            reason,
-                            line,
-                            detail,
-                        };
-                        results.insert(id, rejected);
-                    }
-                }
+        let fresh = fresh(self.orders, &results);
+        let mut shelf = look(connection, &fresh, LOCK).await?;
+        let granted = serve(&fresh, &mut shelf, &mut results);
+        hold(connection, &granted).await?;
+        Ok(answer(self.orders, granted, results))
+    }
+}
+
+/// What [`reserve`] would answer now, read without locks and without a trace: another call may be faster.
+pub(crate) async fn quote(
+    pool: &PgPool,
+    orders: &[ReserveOrder],
+) -> Result<Vec<ReserveResult>, Abort> {
+    let mut connection = pool.acquire().await?;
+    let mut results = known(&mut connection, orders).await?;
+    let fresh = fresh(orders, &results);
+    let mut shelf = look(&mut connection, &fresh, LOOK).await?;
+    let granted = serve(&fresh, &mut shelf, &mut results);
+    Ok(answer(orders, granted, results))
+}
+
+/// Orders that were not answered before.
+fn fresh<'a>(
+    orders: &'a [ReserveOrder],
+    results: &HashMap<Uuid, ReserveResult>,
+) -> Vec<&'a ReserveOrder> {
+    let is_new = |order: &&ReserveOrder| !results.contains_key(&order.order_id.0);
+    orders.iter().filter(is_new).collect()
+}
+
+/// Serves the orders one after the other from the shelf; refusals go to the results.
+fn serve(
+    fresh: &[&ReserveOrder],
+    shelf: &mut Shelf,
+    results: &mut HashMap<Uuid, ReserveResult>,
+) -> BTreeMap<Uuid, Granted> {
+    let mut granted: BTreeMap<Uuid, Granted> = BTreeMap::new();
+    for order in fresh {
+        let id = order.order_id.0;
+        // An id that stands in the call twice is granted once.
+        if granted.contains_key(&id) {
+            continue;
+        }
+        match decide(order, shelf) {
+            Ok(order) => drop(granted.insert(id, order)),
+            Err(Refused {
+                reason,
+                line,
+                detail,
+            }) => {
+                let rejected = ReserveResult::Rejected {
+                    reason,
+                    line,
+                    detail,
+                };
+                results.insert(id, rejected);
             }
         }
-        hold(connection, &granted).await?;
-        for (id, Granted { lines, .. }) in granted {
-            results.insert(id, ReserveResult::Reserved(lines));
-        }
-        let answer = self
-            .orders
-            .iter()
-            .map(|order| results[&order.order_id.0].clone());
-        Ok(answer.collect())
     }
+    granted
+}
+
+/// One result per order, in their order.
+fn answer(
+    orders: &[ReserveOrder],
+    granted: BTreeMap<Uuid, Granted>,
+    mut results: HashMap<Uuid, ReserveResult>,
+) -> Vec<ReserveResult> {
+    for (id, Granted { lines, .. }) in granted {
+        results.insert(id, ReserveResult::Reserved(lines));
+    }
+    let answers = orders
+        .iter()
+        .map(|order| results[&order.order_id.0].clone());
+    answers.collect()
 }
 
 /// Answers that were given before.
@@ -96,26 +133,35 @@ async fn known(
     rows.into_iter().map(result).collect()
 }
 
-/// Locks the stock that the orders need, by SKU, and looks the products up.
-async fn lock(
+/// The goods of some SKUs.
+const LOOK: &str = "
+    SELECT stock.sku, on_hand - reserved AS available, name, status, tax_category, prices
+    FROM stock JOIN products ON products.sku = stock.sku
+    WHERE stock.sku = ANY($1)";
+
+/// The same, their stock locked in one order.
+const LOCK: &str = "
+    SELECT stock.sku, on_hand - reserved AS available, name, status, tax_category, prices
+    FROM stock JOIN products ON products.sku = stock.sku
+    WHERE stock.sku = ANY($1)
+    ORDER BY stock.sku
+    FOR NO KEY UPDATE OF stock";
+
+/// The stock that the orders need, by SKU, with the products, by [`LOOK`] or [`LOCK`].
+async fn look(
     connection: &mut PgConnection,
     orders: &[&ReserveOrder],
+    sql: &'static str,
 ) -> Result<Shelf, sqlx::Error> {
     let lines = orders.iter().flat_map(|order| &order.lines);
     let skus: BTreeSet<&str> = lines.map(|line| line.sku.as_str()).collect();
     if skus.is_empty() {
         return Ok(Shelf::new());
     }
-    let rows = sqlx::query(
-        "SELECT stock.sku, on_hand - reserved AS available, name, status, tax_category, prices
-         FROM stock JOIN products ON products.sku = stock.sku
-         WHERE stock.sku = ANY($1)
-         ORDER BY stock.sku
-         FOR NO KEY UPDATE OF stock",
-    )
-    .bind(Vec::from_iter(skus))
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(sql)
+        .bind(Vec::from_iter(skus))
+        .fetch_all(connection)
+        .await?;
     let item = |row: sqlx::postgres::PgRow| {
         let status = ProductStatus::from_word(row.try_get("status")?);
         let Json(prices): Json<Vec<Price>> = row.try_get("prices")?;

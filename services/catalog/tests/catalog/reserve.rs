@@ -147,3 +147,29 @@ async fn a_call_that_makes_no_sense_is_refused_with_its_place() {
     let stranger = crate::harness::Answer::to(stranger.json(&json!({"orders": []}))).await;
     assert_eq!(stranger.problem(), (401, "service_token_required", ""));
 }
+
+#[tokio::test]
+async fn a_quote_says_what_a_reservation_would_and_leaves_no_trace() {
+    let shop = Shop::open().await;
+    shop.stock(&[("a", 10), ("b", 1)]).await;
+    shop.reserve(&[order(1, &[("a", 2)])]).await;
+    let orders = [
+        order(1, &[("a", 2)]),
+        order(2, &[("a", 8), ("b", 1)]),
+        order(3, &[("b", 1)]),
+    ];
+    let before: (i64, i64) = shop.level("a").await;
+    let answer = shop.post(paths::QUOTES, json!({"orders": orders})).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let quoted: Vec<ReserveResult> =
+        serde_json::from_value(answer.body["results"].clone()).unwrap();
+    assert!(is_reserved(&quoted[0]) && is_reserved(&quoted[1]));
+    assert_eq!(rejection(&quoted[2]), Some((Reason::OutOfStock, 0)));
+    assert_eq!(shop.level("a").await, before);
+    assert_eq!(shop.level("b").await, (1, 0));
+    shop.assert_books_are_right().await;
+    // Had the quote held anything, this would be refused.
+    assert!(is_reserved(
+        &shop.reserve(&[order(4, &[("b", 1)])]).await[0]
+    ));
+}

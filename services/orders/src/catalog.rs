@@ -65,7 +65,30 @@ impl Catalog {
     /// # Errors
     /// [`Away`].
     pub async fn reserve(&self, orders: &[OrderNeed<'_>]) -> Result<Answers<ReserveResult>, Away> {
-        let mut answers = in_parts(orders, &Reserve(&self.http, PhantomData)).await?;
+        self.ask(orders, paths::RESERVATIONS).await
+    }
+
+    /// What [`Catalog::reserve`] would answer; nothing is held.
+    ///
+    /// # Errors
+    /// [`Away`].
+    pub async fn quote(&self, orders: &[OrderNeed<'_>]) -> Result<Answers<ReserveResult>, Away> {
+        self.ask(orders, paths::QUOTES).await
+    }
+
+    async fn ask(
+        &self,
+        orders: &[OrderNeed<'_>],
+        path: &'static str,
+    ) -> Result<Answers<ReserveResult>, Away> {
+        let http = &self.http;
+        let orders_of = PhantomData;
+        let call = Reserve {
+            http,
+            path,
+            orders_of,
+        };
+        let mut answers = in_parts(orders, &call).await?;
         // A contract broken for one order is that order's trouble, not the others'.
         for order in orders {
             if let Some(ReserveResult::Reserved(lines)) = answers.given.get(&order.order_id)
@@ -131,7 +154,11 @@ trait Call: Sync {
     ) -> impl Future<Output = Result<Vec<Self::Answer>, CallError>> + Send;
 }
 
-struct Reserve<'a, 'o>(&'a Internal, PhantomData<&'o ()>);
+struct Reserve<'a, 'o> {
+    http: &'a Internal,
+    path: &'static str,
+    orders_of: PhantomData<&'o ()>,
+}
 
 impl<'o> Call for Reserve<'_, 'o> {
     type Order = OrderNeed<'o>;
@@ -143,7 +170,7 @@ impl<'o> Call for Reserve<'_, 'o> {
 
     async fn call(&self, orders: &[OrderNeed<'o>]) -> Result<Vec<ReserveResult>, CallError> {
         let call = ReserveCall { orders };
-        let answer: ReserveResponse = self.0.post(paths::RESERVATIONS, &call).await?;
+        let answer: ReserveResponse = self.http.post(self.path, &call).await?;
         Ok(answer.results)
     }
 }

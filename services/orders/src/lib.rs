@@ -21,6 +21,9 @@
 //! | `relay` | sends events from the outbox to the queues of documents and webhooks, in order per customer | [`relay`] |
 //! | `api` | `GET /internal/orders/{id}?customer_id=` and `GET /internal/orders?customer_id=&status=&reference=&limit=&cursor=`, for peers with the service token | `http` |
 //!
+//! The `api` role also answers what the gateway asks for operators (`/internal/ops/…`): how the workers are, the
+//! maintenance state, the audit, dry runs.
+//!
 //! [`db`] is the schema `orders`, [`catalog`] the calls for prices and stock, [`config`] the
 //! settings.
 //!
@@ -34,6 +37,7 @@ pub mod catalog;
 pub mod config;
 pub mod db;
 mod http;
+mod ops;
 pub mod plan;
 pub mod relay;
 mod service;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{CALL_MAX, Catalog};
 use crate::config::Config;
+use crate::ops::{Known, Observed, Pulse, Steer};
 use crate::relay::Queues;
 use crate::worker::{Turns, Worker, guarded_tap};
 use crate::{db, http};
@@ -112,15 +113,23 @@ impl Orders {
         let transport: Arc<dyn Transport> =
             Arc::new(SqsTransport::connect(config.sqs.clone()).await);
         let relay = relay(&config, &database, &transport);
-        let consumer = if config.roles.worker {
-            Some(consumer(&config, &database, &transport, &relay)?)
+        let catalog = catalog(&config)?;
+        let (consumer, steer) = if config.roles.worker {
+            let (consumer, steer) = consumer(&config, &database, &transport, &relay, &catalog)?;
+            (Some(consumer), Some(Arc::new(steer)))
         } else {
-            None
+            (None, None)
         };
-        let health = health(&database, consumer.as_ref().map(Consumer::handle));
+        let known = steer.clone().map(Known::new);
+        let worker = consumer.as_ref().map(Consumer::handle);
+        let health = health(&database, worker);
         let app = http::App {
             database: database.clone(),
             reader,
+            catalog,
+            tax: config.tax.clone(),
+            issuer: config.issuer.clone(),
+            known,
         };
         let routes = if config.roles.api {
             http::routes(app, config.service_token.clone())
@@ -134,8 +143,15 @@ impl Orders {
         let served = CancellationToken::new();
         let work = async {
             if let Some(consumer) = consumer {
-                // Until the schema is there, nothing can be settled: receive nothing.
-                if stop.run_until_cancelled(database.ready()).await.is_some() {
+                // Until the schema is there, nothing can be settled, and until the maintenance
+                // state is known, nothing may be: receive nothing.
+                let heard = async {
+                    database.ready().await;
+                    if let Some(steer) = &steer {
+                        steer.heard().await;
+                    }
+                };
+                if stop.run_until_cancelled(heard).await.is_some() {
                     let report = consumer.run(stop.clone()).await;
                     tracing::info!(?report, "the worker stopped");
                 }
@@ -159,8 +175,14 @@ impl Orders {
             served.cancel();
             result.map_err(Error::from)
         };
+        let steered = async {
+            if let Some(steer) = &steer {
+                steer.run(worked.clone()).await;
+            }
+            Ok(())
+        };
         let tend = async { database.tend(served.clone()).await.map_err(Error::from) };
-        tokio::try_join!(work, send, serve, tend)?;
+        tokio::try_join!(work, steered, send, serve, tend)?;
         database.pool().close().await;
         Ok(())
     }
@@ -180,20 +202,17 @@ fn consumer(
     database: &Database,
     transport: &Arc<dyn Transport>,
     relay: &Relay<Queues>,
-) -> Result<Consumer<Worker>, Error> {
+    catalog: &Catalog,
+) -> Result<(Consumer<Observed<Worker>>, Steer), Error> {
     let redis = config.redis_url.expose();
     let turns = Turns::new(Leases::connect(
         redis,
         lease_options(config.limits.lease_ttl),
     )?);
-    let (url, token) = (config.catalog_url.clone(), config.service_token.clone());
-    let http = Internal::new("catalog", url, token, CALL_MAX)
-        .map_err(|error| Error::Client(error.to_string()))?;
-    let catalog = Catalog::new(&http);
     let tap = guarded_tap(database.pool().clone(), turns.clone(), catalog.clone());
     let worker = Worker {
         pool: database.pool().clone(),
-        catalog,
+        catalog: catalog.clone(),
         turns,
         publisher: Publisher::new(Redis::new(redis)?),
         tap: tap.clone(),
@@ -212,11 +231,15 @@ fn consumer(
         ..ConsumerOptions::default()
     };
     let queue = config.orders_queue.as_str();
-    Ok(Consumer::builder(Arc::clone(transport), queue, worker)
+    let pulse = Arc::<Pulse>::default();
+    let worker = Observed::new(worker, Arc::clone(&pulse));
+    let consumer = Consumer::builder(Arc::clone(transport), queue, worker)
         .dead_letters(config.dead_letters_queue.as_str())
-        .tap(tap)
+        .tap(tap.clone())
         .options(options)
-        .build())
+        .build();
+    let steer = Steer::new(database.clone(), tap, consumer.handle(), pulse);
+    Ok((consumer, steer))
 }
 
 /// A call may take a tenth of the lease's time, as [`LeaseOptions::call_timeout`] asks.
@@ -227,6 +250,13 @@ fn lease_options(ttl: Duration) -> LeaseOptions {
         call_timeout: default.call_timeout.min(ttl / 10),
         ..default
     }
+}
+
+fn catalog(config: &Config) -> Result<Catalog, Error> {
+    let (url, token) = (config.catalog_url.clone(), config.service_token.clone());
+    let http = Internal::new("catalog", url, token, CALL_MAX)
+        .map_err(|error| Error::Client(error.to_string()))?;
+    Ok(Catalog::new(&http))
 }
 
 fn health(database: &Database, worker: Option<Handle>) -> Health {

@@ -15,6 +15,7 @@
 //! | [`api`] | problem documents, lists, receipts, products |
 //! | [`internal`] | calls between services |
 //! | [`object`] | objects that come as objects |
+//! | [`ops`] | what operators see and do |
 //! | [`scope`] | who may do what |
 
 pub mod api;
@@ -25,6 +26,7 @@ pub mod id;
 pub mod internal;
 pub mod money;
 pub mod object;
+pub mod ops;
 pub mod order;
 pub mod product;
 pub mod scope;

@@ -75,6 +75,30 @@ pub async fn commit(pool: &PgPool, plans: &[(&CustomerPlan, i64)]) -> sqlx::Resu
     Ok(Committed::All)
 }
 
+/// A rehearsal waits no longer for a worker's locks.
+const REHEARSAL_LOCKS: &str = "SET LOCAL lock_timeout = '1s'";
+
+/// What [`commit`] would answer, with everything done and nothing kept.
+///
+/// # Errors
+/// Those of Postgres.
+pub async fn rehearse(pool: &PgPool, plans: &[(&CustomerPlan, i64)]) -> sqlx::Result<Committed> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(REHEARSAL_LOCKS)
+        .execute(&mut *transaction)
+        .await?;
+    let mut stale = move_fences(&mut transaction, plans).await?;
+    if stale.is_empty() {
+        stale = write(&mut transaction, plans).await?;
+    }
+    transaction.rollback().await?;
+    Ok(if stale.is_empty() {
+        Committed::All
+    } else {
+        Committed::Stale(stale)
+    })
+}
+
 /// Moves the fences and the sequence numbers, and answers whose could not be moved.
 async fn move_fences(
     connection: &mut PgConnection,

@@ -8,7 +8,7 @@ mod commit;
 mod list;
 mod load;
 
-pub use commit::{Committed, commit};
+pub use commit::{Committed, commit, rehearse};
 pub use list::{Filter, Found, get, list};
 pub use load::load;
 
@@ -26,5 +26,6 @@ pub fn migrations() -> Migrator {
             "orders",
             include_str!("../../migrations/0003_orders.sql"),
         ),
+        (4, "ops", include_str!("../../migrations/0004_ops.sql")),
     ])
 }

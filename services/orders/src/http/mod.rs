@@ -1,21 +1,30 @@
 //! Order queries for the other services.
 
+mod ops;
 mod orders;
 
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
 use sqlx::PgPool;
 use steelyard_domain::internal::paths;
+use steelyard_domain::ops::paths as ops_paths;
+use steelyard_domain::tax::TaxTable;
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{HttpError, envelope, require_service_token, with_deadline};
 use steelyard_store::{Database, is_outage};
 
+use crate::catalog::Catalog;
+use crate::ops::Known;
+
 /// Longest answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// No route takes a body.
-const BODY_BYTES_MAX: usize = 1_024;
+/// Queries take no body, and maintenance a small one.
+const BODY_BYTES_MAX: usize = 16 * 1_024;
+/// A message of 1 MiB before and after it was edited, each escaped as JSON.
+const MESSAGES_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -24,6 +33,14 @@ pub(crate) struct App {
     pub(crate) database: Database,
     /// Lists may come from a replica, a moment behind.
     pub(crate) reader: Option<PgPool>,
+    /// For quotes.
+    pub(crate) catalog: Catalog,
+    /// The shop's tax rates.
+    pub(crate) tax: TaxTable,
+    /// Whose order ids are right, if we know who issues.
+    pub(crate) issuer: Option<String>,
+    /// This process's worker, if it has one.
+    pub(crate) known: Option<Known>,
 }
 
 impl App {
@@ -42,7 +59,17 @@ impl App {
 
 /// All routes, for peers that hold `token`.
 pub(crate) fn routes(app: App, token: Secret) -> Router {
+    let large = DefaultBodyLimit::max(MESSAGES_BYTES_MAX);
+    let written = get(ops::audit).post(ops::write_down);
     let routes = Router::new()
+        .route(ops_paths::PROCESSING, get(ops::processing))
+        .route(
+            ops_paths::MAINTENANCE,
+            get(ops::maintenance).put(ops::set_maintenance),
+        )
+        .route(ops_paths::AUDIT, written.layer(large.clone()))
+        .route(ops_paths::CHECK, post(ops::check).layer(large.clone()))
+        .route(ops_paths::DRY_RUN, post(ops::dry_run).layer(large))
         .route(paths::ORDERS, get(orders::list))
         .route(&format!("{}/{{id}}", paths::ORDERS), get(orders::get))
         .with_state(app);

@@ -119,7 +119,7 @@ fn json(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn invalid(pointer: &str, code: &'static str, detail: String) -> HttpError {
+pub(super) fn invalid(pointer: &str, code: &'static str, detail: String) -> HttpError {
     let whole = "a query parameter cannot be used";
     HttpError::new(StatusCode::BAD_REQUEST, "invalid_query", whole).at(pointer, code, detail)
 }

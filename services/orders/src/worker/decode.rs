@@ -15,7 +15,8 @@ pub(super) fn all<'a>(
 ) -> Vec<Asked<'a>> {
     let mut asked = Vec::with_capacity(deliveries.len());
     for (at, delivery) in deliveries.iter().enumerate() {
-        match decode(delivery).and_then(|message| of_issuer(message, issuer)) {
+        let group_id = delivery.group_id.as_deref();
+        match read(&delivery.body, group_id, issuer) {
             Ok(message) => asked.push(Asked {
                 at,
                 message,
@@ -34,7 +35,7 @@ pub(super) fn again<'a>(deliveries: &'a [Delivery], at: &[usize]) -> Vec<Asked<'
         let delivery = &deliveries[at];
         Some(Asked {
             at,
-            message: decode(delivery).ok()?,
+            message: decode(&delivery.body, delivery.group_id.as_deref()).ok()?,
             body: &delivery.body,
             traceparent: delivery.traceparent(),
         })
@@ -42,12 +43,21 @@ pub(super) fn again<'a>(deliveries: &'a [Delivery], at: &[usize]) -> Vec<Asked<'
     asked.collect()
 }
 
-fn decode(delivery: &Delivery) -> Result<CommandMessage, String> {
-    let message = CommandMessage::decode(&delivery.body).map_err(|error| error.to_string())?;
+/// Reads one message of a group, all of it that a worker looks at; says why it cannot.
+pub(crate) fn read(
+    body: &str,
+    group_id: Option<&str>,
+    issuer: Option<&str>,
+) -> Result<CommandMessage, String> {
+    decode(body, group_id).and_then(|message| of_issuer(message, issuer))
+}
+
+fn decode(body: &str, group_id: Option<&str>) -> Result<CommandMessage, String> {
+    let message = CommandMessage::decode(body).map_err(|error| error.to_string())?;
     // SQS orders by group: in another group, it could overtake its customer's other commands.
     let group = message.customer_id.message_group_id();
-    if delivery.group_id.as_deref() != Some(&group) {
-        let found = delivery.group_id.as_deref().unwrap_or("none");
+    if group_id != Some(&group) {
+        let found = group_id.unwrap_or("none");
         return Err(format!(
             "its group is {found:?}, its customer's is {group:?}"
         ));

@@ -55,7 +55,9 @@ use board::Board;
 use trouble::Trouble;
 use turns::Turn;
 
+pub(crate) use decode::read;
 pub use tap::{CATALOG, POSTGRES, REDIS, guarded_tap};
+pub(crate) use trouble::is_the_datas_fault;
 pub use turns::Turns;
 
 /// How long a customer's commands wait while another worker has the customer.

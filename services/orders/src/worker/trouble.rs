@@ -45,7 +45,7 @@ impl From<sqlx::Error> for Sql {
 
 /// By SQLSTATE (PostgreSQL manual, appendix A): 22 data exception, 23 constraint, 54 too large. A
 /// stored row that cannot be read back belongs to the message that asks for it.
-fn is_the_datas_fault(error: &sqlx::Error) -> bool {
+pub(crate) fn is_the_datas_fault(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             let classes = ["22", "23", "54"];

@@ -62,6 +62,7 @@ impl FakeCatalog {
         });
         let routes = Router::new()
             .route(paths::RESERVATIONS, post(reserve))
+            .route(paths::QUOTES, post(quote))
             .route(paths::RELEASE, post(release))
             .route(paths::CONSUME, post(consume))
             .route(paths::RESTOCK, post(restock))
@@ -168,6 +169,26 @@ async fn reserve(State(fake): Fake, Json(request): Json<ReserveRequest>) -> Resp
         hook();
     }
     Json(ReserveResponse { results }).into_response()
+}
+
+/// Decided as ever, on a copy that is thrown away.
+async fn quote(State(fake): Fake, Json(request): Json<ReserveRequest>) -> Response {
+    let ids: Vec<_> = request.orders.iter().map(|order| order.order_id).collect();
+    if let Err(refused) = fake.check(&ids) {
+        return *refused;
+    }
+    let inner = fake.inner.lock().unwrap();
+    let mut copy = Inner {
+        stock: inner.stock.clone(),
+        answers: inner.answers.clone(),
+        scarce_left: inner.scarce_left,
+        ..Inner::default()
+    };
+    let results = request.orders.iter().map(|order| decide(&mut copy, order));
+    Json(ReserveResponse {
+        results: results.collect(),
+    })
+    .into_response()
 }
 
 fn decide(inner: &mut Inner, order: &ReserveOrder) -> ReserveResult {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use localsqs::{Clock, QueueSpec, Server};
+use serde_json::Value;
 use sqlx::PgPool;
 use steelyard_domain::id::OrderId;
 use steelyard_domain::order::Order;
@@ -215,6 +216,15 @@ impl Stand {
         let url = self.url(path);
         let answer = self.http.get(url).bearer_auth(TOKEN).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// A call as the gateway makes it: status and body.
+    pub async fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let method: reqwest::Method = method.parse().unwrap();
+        let request = self.http.request(method, self.url(path)).bearer_auth(TOKEN);
+        let answer = request.json(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
     }
 
     pub async fn find(&self, id: OrderId) -> Option<Order> {

@@ -56,7 +56,8 @@ impl Context {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    pub(crate) async fn scope<F: Future>(self, answer: F) -> F::Output {
+    /// Runs `answer` as a part of this request: in a task of its own, say.
+    pub async fn scope<F: Future>(self, answer: F) -> F::Output {
         CURRENT.scope(self, answer).await
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Authenticator, Caller};
 use crate::config::Limits;
 use crate::intake::RateLimiter;
+use crate::ops::{Lines, Pace};
 use crate::products::Copies;
 use crate::receipts::Receipts;
 
@@ -27,6 +28,10 @@ pub(crate) struct App {
     pub(crate) orders: Internal,
     pub(crate) catalog: Internal,
     pub(crate) copies: Copies,
+    /// The queues, for operators.
+    pub(crate) lines: Lines,
+    /// How long "not yet" takes.
+    pub(crate) pace: Pace,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) limits: Limits,
     /// Waits and streams end when it is cancelled.

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::auth::JwksSource;
 use crate::intake::Rate;
+use crate::ops::dead_letters_of;
 
 /// The port of the public routes, when `LISTEN_ADDR` says nothing.
 pub const PORT: u16 = 8_080;
@@ -25,6 +26,13 @@ pub struct Config {
     pub sqs: SqsConfig,
     /// `ORDERS_QUEUE`: name of the FIFO queue that orders go to.
     pub orders_queue: String,
+    /// `ORDERS_DEAD_LETTERS_QUEUE`: where order commands are parked; `orders-dead-letters.fifo` for
+    /// `orders.fifo` when unset.
+    pub dead_letters_queue: String,
+    /// `DOCUMENTS_QUEUE`: shown to operators, with its dead letters (`…-dead-letters`), when set.
+    pub documents_queue: Option<String>,
+    /// `WEBHOOKS_QUEUE`: the same.
+    pub webhooks_queue: Option<String>,
     /// `REDIS_URL`: receipts and status push.
     pub redis_url: Secret,
     /// `CATALOG_URL`.
@@ -109,6 +117,11 @@ impl Config {
                 "must be a FIFO queue: its name ends in .fifo",
             );
         }
+        let dead_letters_queue = reader
+            .optional("ORDERS_DEAD_LETTERS_QUEUE")
+            .or_else(|| orders_queue.as_deref().map(dead_letters_of));
+        let documents_queue = reader.optional("DOCUMENTS_QUEUE");
+        let webhooks_queue = reader.optional("WEBHOOKS_QUEUE");
         let redis_url = reader.secret_like("REDIS_URL", str::parse::<RedisUrl>);
         let catalog = reader.http_url("CATALOG_URL");
         let orders = reader.http_url("ORDERS_URL");
@@ -153,6 +166,9 @@ impl Config {
                 listen,
                 sqs,
                 orders_queue: orders_queue?,
+                dead_letters_queue: dead_letters_queue?,
+                documents_queue,
+                webhooks_queue,
                 redis_url: redis_url?,
                 catalog: catalog?,
                 orders: orders?,

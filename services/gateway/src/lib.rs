@@ -12,7 +12,7 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/v1/orders…`, `/v1/products…` | the API; `/openapi.json` describes it, `/docs` shows it, `/problems/{code}` explains its errors |
+//! | `/v1/orders…`, `/v1/products…`, `/v1/ops/…` | the API; `/openapi.json` describes it, `/docs` shows it, `/problems/{code}` explains its errors |
 //! | `/healthz`, `/readyz`, `/metrics` | on the admin address only |
 //!
 //! Configuration is by variables: see [`Config`].
@@ -23,6 +23,7 @@ mod config;
 mod deps;
 mod intake;
 mod openapi;
+mod ops;
 mod orders;
 mod peers;
 mod problems;

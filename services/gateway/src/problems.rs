@@ -10,6 +10,12 @@ type Entry = (&'static str, u16, &'static str, &'static str);
 /// Every code that a caller of the gateway may see.
 const ENTRIES: &[Entry] = &[
     (
+        "audit_unavailable",
+        503,
+        "What was asked for could not be written into the audit, so it was not done.",
+        "Try again after Retry-After, once Postgres and the orders service are there.",
+    ),
+    (
         "body_incomplete",
         400,
         "The body broke off before its end.",

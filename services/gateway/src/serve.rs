@@ -17,6 +17,7 @@ use crate::auth::{Authenticator, KeyStore};
 use crate::config::Config;
 use crate::deps::Deps;
 use crate::intake::RateLimiter;
+use crate::ops::{self, Lines, Pace};
 use crate::products::Copies;
 use crate::receipts::Receipts;
 use crate::{openapi, orders, problems, products};
@@ -47,7 +48,7 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
     let token = &config.service_token;
     let (writer, receipts_written) = ReceiptWriter::start(redis.clone());
     let producer = Producer::start(
-        transport,
+        Arc::clone(&transport),
         config.orders_queue.clone(),
         config.producer.clone(),
     );
@@ -66,6 +67,8 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
             CATALOG_MAX,
         )?,
         copies: Copies::new(config.limits.product_cache_bytes_max),
+        lines: Lines::new(&config, &transport, &producer),
+        pace: Pace::default(),
         event_streams: Arc::new(Semaphore::new(config.limits.event_streams_max)),
         limits: config.limits.clone(),
         stop: stop.clone(),
@@ -80,6 +83,9 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
             Err("the queue has not been found yet".to_owned())
         }
     });
+    let paced = Arc::clone(&app);
+    let health = health.whole("processing", move || paced.pace.check());
+    let watching = tokio::spawn(Pace::watch(Arc::clone(&app)));
     tracing::info!(api = %doors.addrs().api, admin = %doors.addrs().admin, "serving");
     let routes = routes(app)?;
     let drain = Drain {
@@ -88,6 +94,8 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
     };
     doors.serve(routes, health, metrics, stop, drain).await?;
 
+    // It ended with the stop.
+    drop(watching);
     let report = producer.shutdown(Instant::now() + FLUSH_MAX).await;
     if report.unacknowledged > 0 {
         tracing::warn!(
@@ -107,15 +115,22 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
 /// All routes and their description.
 fn routes(app: Arc<App>) -> serde_json::Result<Router> {
     let (orders, orders_described) = orders::routes(&app).split_for_parts();
+    let (operations, operations_described) = ops::routes(&app).split_for_parts();
     let (products, products_described) = products::routes(&app).split_for_parts();
     let (import, import_described) = products::import_route(&app).split_for_parts();
     let mut document = openapi::document();
-    for part in [orders_described, products_described, import_described] {
+    for part in [
+        orders_described,
+        products_described,
+        import_described,
+        operations_described,
+    ] {
         document.merge(part);
     }
     let routes = orders::deadline(orders)
         .merge(products::deadline(products))
         .merge(import)
+        .merge(ops::deadline(operations))
         .merge(openapi::routes(&document)?)
         .merge(problems::routes())
         .with_state(app);

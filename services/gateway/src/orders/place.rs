@@ -16,6 +16,7 @@ use steelyard_domain::scope::Scope;
 use steelyard_runtime::http::{HttpError, RawBody, parse_json, require_json};
 use time::OffsetDateTime;
 
+use super::read::not_yet;
 use super::settle::Settling;
 use crate::app::App;
 use crate::auth::{Caller, CallerOf};
@@ -107,12 +108,18 @@ pub(super) async fn place(
     {
         return answer(StatusCode::CREATED, id, wish, settled.into());
     }
-    answer(
+    let mut answer = answer(
         StatusCode::ACCEPTED,
         id,
         wish,
         Body::from(Vec::from(&*receipt)),
-    )
+    )?;
+    if wish.is_some() {
+        // It was waited for in vain.
+        let (name, value) = not_yet(&app);
+        answer.headers_mut().insert(name, value);
+    }
+    Ok(answer)
 }
 
 fn answer(

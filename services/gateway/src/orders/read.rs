@@ -63,15 +63,21 @@ pub(super) async fn read(
         Found::Receipt {
             receipt,
             orders_down: false,
-        } => Ok(Json(receipt).into_response()),
+        } => Ok(([not_yet(&app)], Json(receipt)).into_response()),
         Found::Receipt {
             receipt,
             orders_down: true,
         } => {
             let why = HeaderValue::from_static("steelyard; hit; detail=\"orders unavailable\"");
-            Ok(([(CACHE_STATUS, why)], Json(receipt)).into_response())
+            let headers = [(CACHE_STATUS, why), not_yet(&app)];
+            Ok((headers, Json(receipt)).into_response())
         }
     }
+}
+
+/// `Retry-After`: when it may be settled.
+pub(super) fn not_yet(app: &App) -> (HeaderName, HeaderValue) {
+    (header::RETRY_AFTER, app.pace.retry_after_s().into())
 }
 
 /// The order named in the path.
@@ -134,10 +140,10 @@ pub(super) async fn find(app: &App, caller: &Caller, id: OrderId) -> Result<Foun
         Ok(_) if !orders_down => Err(no_such_order()),
         // A receipt of another customer is as good as an answer: it is theirs, not the caller's.
         Ok(Some(_)) => Err(no_such_order()),
-        Ok(None) => Err(unknown_now()),
+        Ok(None) => Err(unknown_now(app)),
         Err(error) => {
             tracing::debug!(%error, "receipts cannot be read");
-            Err(unknown_now())
+            Err(unknown_now(app))
         }
     }
 }
@@ -168,7 +174,7 @@ pub(super) async fn ask_orders(
     }
 }
 
-fn unknown_now() -> HttpError {
+fn unknown_now(app: &App) -> HttpError {
     let detail = "whether there is such an order cannot be told at the moment";
-    HttpError::unavailable("orders_unavailable", detail, 2)
+    HttpError::unavailable("orders_unavailable", detail, app.pace.retry_after_s())
 }

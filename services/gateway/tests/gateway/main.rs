@@ -7,6 +7,7 @@ mod commands;
 mod draining;
 mod fuzz;
 mod intake;
+mod ops;
 mod process;
 mod products;
 mod reads;

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) const QUEUE: &str = "orders.fifo";
+pub(crate) const DEAD_LETTERS: &str = "orders-dead-letters.fifo";
 pub(crate) const SERVICE_TOKEN: &str = "a service token of the tests";
 /// Nothing listens on the discard port: as good as a service that is down.
 pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
@@ -84,6 +85,9 @@ impl Setting {
             listen: Listen::free(),
             sqs: SqsConfig::default(),
             orders_queue: QUEUE.to_owned(),
+            dead_letters_queue: DEAD_LETTERS.to_owned(),
+            documents_queue: None,
+            webhooks_queue: None,
             redis_url: Secret::new(self.redis),
             catalog: self.catalog.parse().unwrap(),
             orders: self.orders.parse().unwrap(),
@@ -280,9 +284,12 @@ impl Peer {
             .insert(path.to_owned(), canned);
     }
 
-    /// What was asked so far.
+    /// What was asked so far, but for what the gateway asks by itself now and then.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.state.lock().unwrap().seen.clone()
+        let seen = self.state.lock().unwrap().seen.clone();
+        seen.into_iter()
+            .filter(|seen| seen.path != steelyard_domain::ops::paths::PROCESSING)
+            .collect()
     }
 }
 

@@ -5,8 +5,14 @@ use std::fmt::Write as _;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use steelyard_domain::api::Receipt;
-use steelyard_domain::order::Order;
+use steelyard_domain::command::{CommandFrame, CommandKind};
+use steelyard_domain::id::{CustomerId, IdempotencyKey, OrderId};
+use steelyard_domain::order::place::{PlaceOrderBody, PlaceRights};
+use steelyard_domain::order::{Order, OrderStatus};
+use steelyard_queue::OutgoingMessage;
+use steelyard_testkit::jwt::ISSUER;
 use steelyard_testkit::wait_for;
+use time::OffsetDateTime;
 
 use crate::PATIENCE;
 
@@ -150,6 +156,43 @@ impl Client {
             .as_i64()
             .unwrap_or_else(|| panic!("no product: {body}"))
     }
+}
+
+/// The message that a gateway sends for an order; what it holds is up to the caller, not to the gateway's checks.
+pub fn sealed_place(customer: &str, key: &str, order: &Value) -> (OutgoingMessage, Receipt) {
+    let customer: CustomerId = customer.parse().expect("a customer");
+    let key: IdempotencyKey = key.parse().expect("a key");
+    let body: PlaceOrderBody = serde_json::from_value(without_reference(order)).expect("an order");
+    let rights = PlaceRights { may_price: false };
+    let mut place = body.check(customer.clone(), rights).expect("an order");
+    place.reference = order["reference"].as_str().map(str::to_owned);
+    let id = OrderId::derive(ISSUER, &customer, &key);
+    let accepted_at = OffsetDateTime::now_utc();
+    let frame = CommandFrame {
+        order_id: id,
+        customer_id: &customer,
+        key: &key,
+        accepted_at,
+        requested_by: "shop",
+    };
+    let sealed = frame.seal(CommandKind::Place, &place).expect("JSON");
+    let message = OutgoingMessage::fifo(sealed.group_id, sealed.deduplication_id, sealed.body);
+    let receipt = Receipt {
+        id,
+        customer_id: customer,
+        reference: place.reference,
+        status: OrderStatus::Accepted,
+        accepted_at,
+    };
+    (message, receipt)
+}
+
+fn without_reference(order: &Value) -> Value {
+    let mut order = order.clone();
+    if let Some(fields) = order.as_object_mut() {
+        fields.remove("reference");
+    }
+    order
 }
 
 /// An order of one pound a unit, sent to London.

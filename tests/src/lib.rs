@@ -10,7 +10,7 @@ mod client;
 mod system;
 
 pub use balanced::Balanced;
-pub use client::{Client, order_of};
+pub use client::{Client, order_of, sealed_place};
 pub use system::{Part, System};
 
 /// How long a condition may take to come true on a busy machine.

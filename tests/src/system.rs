@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use localsqs::{QueueSpec, Server};
 use steelyard_localstores::free_port;
-use steelyard_queue::{SqsConfig, SqsCredentials, SqsTransport, Transport};
+use steelyard_queue::{OutgoingMessage, SqsConfig, SqsCredentials, SqsTransport, Transport};
 use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_testkit::jwt::{AUDIENCE, ISSUER, Issuer, issuer};
@@ -189,14 +189,39 @@ impl System {
         Balanced::new(&gateways, &token)
     }
 
-    /// Messages in a queue: ready, in flight or delayed.
-    pub async fn depth(&self, queue: &str) -> u64 {
-        let transport = SqsTransport::connect(SqsConfig {
+    /// Puts a message into the orders queue, past the gateway.
+    pub async fn send(&self, message: OutgoingMessage) {
+        self.put(ORDERS, message).await;
+    }
+
+    /// Puts a message among the dead letters of orders.
+    pub async fn send_to_dead_letters(&self, message: OutgoingMessage) {
+        self.put(DEAD_LETTERS, message).await;
+    }
+
+    async fn put(&self, queue: &str, message: OutgoingMessage) {
+        let transport = self.transport().await;
+        let url = transport
+            .queue_url(queue)
+            .await
+            .expect("the queue is there");
+        let sent = transport.send_batch(&url, &[message]).await;
+        let sent = sent.expect("the queue answers");
+        assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    }
+
+    async fn transport(&self) -> SqsTransport {
+        SqsTransport::connect(SqsConfig {
             region: Some("us-east-1".to_owned()),
             endpoint_url: Some(self.sqs.url()),
             credentials: credentials(),
         })
-        .await;
+        .await
+    }
+
+    /// Messages in a queue: ready, in flight or delayed.
+    pub async fn depth(&self, queue: &str) -> u64 {
+        let transport = self.transport().await;
         let url = transport
             .queue_url(queue)
             .await

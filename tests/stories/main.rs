@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod once;
+mod operators;
 mod outage;
 mod rolling;
 mod sequence;

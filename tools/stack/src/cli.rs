@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
+use crate::ops::OpsArgs;
+
 /// Steelyard on one machine: `cargo stack` brings everything up, Ctrl-C takes it down.
 #[derive(Debug, Parser)]
 #[command(
@@ -34,6 +36,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Break everything under load, by a seeded plan, and check that every promise holds
     Chaos(ChaosArgs),
+    /// Look at queues, dead letters and the audit; redrive; pause and resume the workers
+    Ops(OpsArgs),
     /// Run all tests of the workspace, with the servers that they need
     Test(TestArgs),
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::header::RETRY_AFTER;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use steelyard_domain::api::Problem;
 use tokio::time::sleep;
 use url::Url;
@@ -42,6 +43,9 @@ pub(crate) enum CallError {
     /// It did not answer, or asked to come again, more often than we do.
     #[error("the gateway gave no answer in {TRIES_MAX} tries; the last: {0}")]
     GaveUp(String),
+    /// It did not answer the one call that was made.
+    #[error("the gateway gave no answer: {0}")]
+    NoAnswer(String),
 }
 
 impl Gateway {
@@ -114,6 +118,27 @@ impl Gateway {
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
         let url = self.url(path);
         read(self.call(|| self.http.get(&url)).await?).await
+    }
+
+    /// One call, answered or not; an empty answer is null.
+    pub(crate) async fn once(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Value, CallError> {
+        let mut request = self.http.request(method, self.url(path)).query(query);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.bearer_auth(&self.token).send().await;
+        let answer =
+            answer.map_err(|error| CallError::NoAnswer(error.without_url().to_string()))?;
+        if answer.status().is_success() {
+            return read(answer).await;
+        }
+        Err(refused(answer).await)
     }
 
     /// Sends until there is an answer that stands: success, or a refusal. `429` and `503` are asked again after their
@@ -195,7 +220,7 @@ impl CallError {
     pub(crate) fn code(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,
-            Self::GaveUp(_) => "no_answer",
+            Self::GaveUp(_) | Self::NoAnswer(_) => "no_answer",
         }
     }
 }

@@ -6,6 +6,7 @@
 //! cargo stack token --sub alice --scope customer
 //! cargo stack replay 2010-12.csv.gz    send a shop's real invoices through the REST gateway and reconcile
 //! cargo stack chaos --minutes 5        break everything under load and check that every promise holds
+//! cargo stack ops dead-letters list    what operators see and do; also queues, maintenance, audit
 //! cargo stack test                     all tests, with the servers that they need
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! | [`up`] | starts the parts in order, waits until they are ready, stops them in order |
 //! | [`replay`] | a file of invoices through the gateway, and the books after it |
 //! | [`chaos`] | a stack of its own that is broken by plan; the rest of it is in `tools/chaos` |
+//! | [`ops`] | what operators see and do, from a terminal |
 //! | [`tokens`] | access tokens of the stack's own key |
 //! | [`test_run`] | `cargo test` with a database server for all of it |
 //! | [`dir`], [`run_file`], [`secrets`] | what lies under `.stack/` |
@@ -29,6 +31,7 @@ pub mod chaos;
 pub mod cli;
 mod client;
 pub mod dir;
+pub mod ops;
 mod progress;
 pub mod replay;
 pub mod run_file;
@@ -62,6 +65,7 @@ pub fn main(cli: Cli) -> ExitCode {
             Some(Command::Token(args)) => tokens::command(&args),
             Some(Command::Replay(args)) => replay::command(&args).await,
             Some(Command::Chaos(args)) => Box::pin(chaos::command(&args)).await,
+            Some(Command::Ops(args)) => ops::command(&args).await,
             Some(Command::Test(args)) => test_run::command(&args).await,
         }
     });

@@ -162,8 +162,8 @@ pub struct WorkerReport {
     pub in_hand: u64,
     /// Messages that it settled in the last minute.
     pub settled_per_min: u64,
-    /// How old the oldest message of its latest set was then, or is now if it was not settled; null when that was more
-    /// than half a minute ago and says nothing any more.
+    /// How old the oldest message of its latest set was then, or is now if it was not settled; null when that says
+    /// nothing any more: it was settled more than half a minute ago, or nothing has been taken since.
     pub oldest_age_s: Option<u64>,
     /// Seconds since its last successful poll.
     pub last_poll_age_s: Option<u64>,

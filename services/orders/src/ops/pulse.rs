@@ -45,13 +45,14 @@ impl Pulse {
         recent.map(|(_, count)| count).sum()
     }
 
-    /// How old the oldest message of the latest set was, or is if it was not settled.
-    pub(crate) fn oldest_age(&self) -> Option<Duration> {
+    /// How old the oldest message of the latest set was, or is if it was not settled. A set that was settled says
+    /// nothing of what is in the queue once no more is taken from it.
+    pub(crate) fn oldest_age(&self, is_flowing: bool) -> Option<Duration> {
         let latest = self.inner().latest?;
         if let Some(since_ms) = latest.unsettled_since_ms {
             return Some(age_of(since_ms));
         }
-        (latest.ended_at.elapsed() < FRESH).then_some(latest.lag)
+        (is_flowing && latest.ended_at.elapsed() < FRESH).then_some(latest.lag)
     }
 
     fn ended(&self, set: &Set, outcomes: &[Outcome]) {

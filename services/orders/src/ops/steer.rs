@@ -143,6 +143,7 @@ impl Steer {
     fn report(&self) -> WorkerReport {
         let now = OffsetDateTime::now_utc();
         let health = self.worker.health();
+        let oldest_age = self.pulse.oldest_age(health.paused_by.is_empty());
         let breakers = health.paused_by.into_iter().map(|closed| Breaker {
             dependency: closed.dependency.into_owned(),
             why: closed.why,
@@ -156,7 +157,7 @@ impl Steer {
             breakers: breakers.collect(),
             in_hand: health.in_hand as u64,
             settled_per_min: self.pulse.settled_per_min(),
-            oldest_age_s: self.pulse.oldest_age().map(|age| age.as_secs()),
+            oldest_age_s: oldest_age.map(|age| age.as_secs()),
             last_poll_age_s: health.last_good_poll_age.map(|age| age.as_secs()),
         }
     }

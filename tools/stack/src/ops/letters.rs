@@ -46,9 +46,13 @@ pub(super) async fn command(desk: &Desk, command: &DeadLettersCommand) -> anyhow
         } => {
             let mut body = json!({"queue": queue.as_str(), "reason": why});
             if *all {
-                let filter = filter.fields()?.into_iter();
-                let filter: Map<_, _> = filter.map(|(k, v)| (k.to_owned(), v.into())).collect();
-                body["filter"] = filter.into();
+                let mut fields = filter.fields()?;
+                if filter.to.is_none() {
+                    // What is parked again meanwhile would be redriven again and again.
+                    fields.push(("parked_to", OffsetDateTime::now_utc().format(&Rfc3339)?));
+                }
+                let fields = fields.into_iter().map(|(k, v)| (k.to_owned(), v.into()));
+                body["filter"] = fields.collect::<Map<_, _>>().into();
             } else {
                 body["ids"] = json!(ids);
             }

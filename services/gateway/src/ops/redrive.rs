@@ -33,6 +33,7 @@ pub(super) struct RedriveBody {
     #[schema(max_items = 100)]
     ids: Option<Vec<String>>,
     /// All letters that have this; `{}` takes all.
+    #[serde(default, deserialize_with = "super::select::given")]
     filter: Option<Filter>,
     /// At most so many; 100 when left out.
     #[schema(minimum = 1, maximum = 100)]

@@ -1,7 +1,8 @@
 //! Which letters are meant.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use steelyard_domain::command::{CommandKind, CommandMessage};
+use steelyard_domain::object::Object;
 use steelyard_queue::Letter;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -34,6 +35,12 @@ pub(super) struct Filter {
     #[schema(format = DateTime, value_type = Option<String>)]
     #[param(value_type = Option<String>)]
     pub(super) parked_to: Option<OffsetDateTime>,
+}
+
+/// Reads a filter from an object, and not from a list of its values.
+pub(super) fn given<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Filter>, D::Error> {
+    let given: Option<Object<Filter>> = Deserialize::deserialize(given)?;
+    Ok(given.map(|Object(filter)| filter))
 }
 
 impl Filter {

@@ -153,18 +153,21 @@ pub(super) async fn show(
 
 /// The last letter of a page: when it came, and which.
 fn sealed(letter: &Letter) -> String {
-    let (at_ms, id) = place(letter);
-    format!("{at_ms}~{id}")
+    let (at_ms, number, id) = place(letter);
+    format!("{at_ms}~{number}~{id}")
 }
 
-fn opened(cursor: &str) -> Result<(i64, &str), HttpError> {
-    cursor
-        .split_once('~')
-        .and_then(|(at_ms, id)| Some((at_ms.parse().ok()?, id)))
-        .ok_or_else(|| {
+fn opened(cursor: &str) -> Result<(i64, &str, &str), HttpError> {
+    let mut parts = cursor.splitn(3, '~');
+    let (at_ms, number, id) = (parts.next(), parts.next(), parts.next());
+    let at_ms = at_ms.and_then(|text| text.parse().ok());
+    match (at_ms, number, id) {
+        (Some(at_ms), Some(number), Some(id)) => Ok((at_ms, number, id)),
+        _ => {
             let detail = "not a cursor that this list gave".to_owned();
-            invalid("query/cursor", "invalid_cursor", detail)
-        })
+            Err(invalid("query/cursor", "invalid_cursor", detail))
+        }
+    }
 }
 
 fn invalid(place: &str, code: &'static str, detail: String) -> HttpError {

@@ -171,10 +171,12 @@ pub(super) fn parked_at(letter: &Letter) -> Option<OffsetDateTime> {
     })
 }
 
-/// What lists are sorted by.
-pub(super) fn place(letter: &Letter) -> (i64, &str) {
-    let at_ms = letter.received().sent_at_ms.unwrap_or(i64::MAX);
-    (at_ms, letter.id())
+/// What lists are sorted by: when it came, and its number, since several come in one millisecond.
+pub(super) fn place(letter: &Letter) -> (i64, &str, &str) {
+    let received = letter.received();
+    let at_ms = received.sent_at_ms.unwrap_or(i64::MAX);
+    let number = received.sequence_number.as_deref().unwrap_or_default();
+    (at_ms, number, letter.id())
 }
 
 /// SHA-256, hexadecimal.

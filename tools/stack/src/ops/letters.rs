@@ -99,7 +99,6 @@ async fn redrive(desk: &Desk, body: &Value, all: bool) -> anyhow::Result<ExitCod
         if !all || moved == 0 || answer["more"] != true {
             if all && answer["more"] == true {
                 err("there may be more, out of reach at the moment: see `dead-letters list`");
-                all_moved_so_far = false;
             }
             return Ok(code(all_moved_so_far));
         }

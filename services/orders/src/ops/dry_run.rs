@@ -99,8 +99,8 @@ async fn attempt(
     let planned = Planner { tax, now }.plan(asked, known, quoted.given);
     let plans = planned.map_err(|error| DryRunError::Plan(error.to_string()))?;
     for plan in plans.iter().filter(|plan| plan.writes()) {
-        // The token that it has already: good enough for a fence that stays where it is.
-        let with_token = [(plan, plan.seen.fence.unwrap_or_default())];
+        // Later than every holder's: nothing of it is kept.
+        let with_token = [(plan, i64::MAX)];
         match db::rehearse(pool, &with_token).await {
             Ok(Committed::All) => {}
             Ok(Committed::Stale(_)) => return Ok(None),

@@ -1,5 +1,4 @@
 //! Leases on several servers: a cluster, and replica sets that fail over.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;
 

@@ -37,7 +37,6 @@ fn holds(model: Protocol) -> impl Checker<Protocol> {
         .symmetry_fn(Protocol::without_names)
         .spawn_dfs()
         .join();
-    println!("{model:?}: {} states", checker.unique_state_count());
     for promise in PROMISES {
         checker.assert_no_discovery(promise);
     }
@@ -67,9 +66,7 @@ fn broken(rules: Rules, commands: u8, promises: &[&'static str]) -> (&'static st
             checker.unique_state_count()
         )
     };
-    let told = story(path);
-    println!("{rules:?}: {promise}\n{}", told.join("\n"));
-    (promise, told)
+    (promise, story(path))
 }
 
 fn is_told(story: &[String]) {

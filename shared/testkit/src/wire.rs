@@ -209,7 +209,7 @@ impl Wire {
     /// When no port is free.
     pub async fn postgres(&self, server: SocketAddr) -> SocketAddr {
         self.listen(server, |client, server, inner| async move {
-            postgres::serve(client, server, &inner).await
+            postgres::serve(client, server, &inner).await;
         })
         .await
     }

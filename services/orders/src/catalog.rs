@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use steelyard_domain::id::OrderId;
 use steelyard_domain::internal::{RESERVE_ORDERS_MAX, ReserveResponse, ReserveResult, paths};
+use steelyard_domain::ops::paths::QUOTES;
 use steelyard_runtime::client::{CallError, Internal};
 use uuid::Uuid;
 
@@ -73,7 +74,7 @@ impl Catalog {
     /// # Errors
     /// [`Away`].
     pub async fn quote(&self, orders: &[OrderNeed<'_>]) -> Result<Answers<ReserveResult>, Away> {
-        self.ask(orders, paths::QUOTES).await
+        self.ask(orders, QUOTES).await
     }
 
     async fn ask(

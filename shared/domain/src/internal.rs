@@ -11,8 +11,6 @@ use crate::order::Reason;
 pub mod paths {
     /// catalog: price and reserve many orders ([`super::ReserveRequest`]).
     pub const RESERVATIONS: &str = "/internal/reservations";
-    /// catalog: what [`RESERVATIONS`] would answer, without holding anything ([`super::ReserveRequest`]).
-    pub const QUOTES: &str = "/internal/reservations/quotes";
     /// catalog: give reserved stock back ([`super::OrderIds`]); idempotent, and final: an order
     /// that was released is never reserved again.
     pub const RELEASE: &str = "/internal/reservations/release";

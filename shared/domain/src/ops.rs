@@ -9,7 +9,7 @@ use crate::id::OrderId;
 use crate::order::{Order, OrderStatus};
 use crate::text;
 
-/// Paths of internal calls of the orders service.
+/// Paths of internal calls: of the orders service, and one of catalog.
 pub mod paths {
     /// How the workers are ([`super::Processing`]).
     pub const PROCESSING: &str = "/internal/ops/processing";
@@ -19,6 +19,8 @@ pub mod paths {
     pub const AUDIT: &str = "/internal/ops/audit";
     /// `POST` a [`super::DryRunRequest`]: whether a worker could read the message ([`super::Checked`]).
     pub const CHECK: &str = "/internal/ops/check";
+    /// catalog: what a reservation would be answered, without holding anything ([`crate::internal::ReserveRequest`]).
+    pub const QUOTES: &str = "/internal/reservations/quotes";
     /// `POST` a [`super::DryRunRequest`]: what the message would do ([`super::DryRun`]).
     pub const DRY_RUN: &str = "/internal/ops/dry-run";
 }

@@ -11,6 +11,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use sqlx::PgPool;
 use steelyard_domain::internal::paths;
+use steelyard_domain::ops::paths::QUOTES;
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{HttpError, envelope, require_service_token, with_deadline};
 use steelyard_store::Database;
@@ -59,7 +60,7 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
         .route(&product("/{sku}"), get(products::get).put(products::put))
         .route(&product("/{sku}/stock-adjustments"), post(products::adjust))
         .route(paths::RESERVATIONS, reserve)
-        .route(paths::QUOTES, quote)
+        .route(QUOTES, quote)
         .route(paths::RELEASE, post(reservations::release))
         .route(paths::CONSUME, post(reservations::consume))
         .route(paths::RESTOCK, post(reservations::restock));

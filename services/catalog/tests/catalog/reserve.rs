@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use steelyard_domain::internal::{ReserveResult, paths};
+use steelyard_domain::ops::paths::QUOTES;
 use steelyard_domain::order::Reason;
 
 use crate::harness::{Shop, id, is_reserved, order, product, rejection};
@@ -159,7 +160,7 @@ async fn a_quote_says_what_a_reservation_would_and_leaves_no_trace() {
         order(3, &[("b", 1)]),
     ];
     let before: (i64, i64) = shop.level("a").await;
-    let answer = shop.post(paths::QUOTES, json!({"orders": orders})).await;
+    let answer = shop.post(QUOTES, json!({"orders": orders})).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let quoted: Vec<ReserveResult> =
         serde_json::from_value(answer.body["results"].clone()).unwrap();

@@ -13,6 +13,7 @@ use steelyard_domain::id::OrderId;
 use steelyard_domain::internal::{
     OrderIds, PricedLine, ReserveOrder, ReserveRequest, ReserveResponse, ReserveResult, paths,
 };
+use steelyard_domain::ops::paths::QUOTES;
 use steelyard_domain::order::Reason;
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{HttpError, Json, require_service_token};
@@ -62,7 +63,7 @@ impl FakeCatalog {
         });
         let routes = Router::new()
             .route(paths::RESERVATIONS, post(reserve))
-            .route(paths::QUOTES, post(quote))
+            .route(QUOTES, post(quote))
             .route(paths::RELEASE, post(release))
             .route(paths::CONSUME, post(consume))
             .route(paths::RESTOCK, post(restock))

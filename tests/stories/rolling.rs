@@ -1,4 +1,5 @@
 //! A deploy: every instance is replaced, one after another, while the shop goes on.
+#![expect(clippy::expect_used, reason = "a story stops at the first surprise")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -120,7 +120,7 @@ impl World {
     }
 
     /// Sends everything while instances come and go, in good order and otherwise.
-    async fn chaos(&self, rigs: &mut Vec<Rig>) {
+    async fn chaos(&self, rigs: &mut [Rig]) {
         let began = Instant::now();
         let mut sent = 0;
         while began.elapsed() < CHAOS || sent < MESSAGES_EACH {

@@ -1,4 +1,5 @@
 //! What the person on call can do: look, try, correct, send back; and stop the workers for a while.
+#![expect(clippy::unwrap_used, reason = "a story stops at the first surprise")]
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -226,7 +227,7 @@ async fn in_maintenance_orders_are_taken_and_none_settles_until_it_is_over() {
     let go_on = json!({"processing": "running", "reason": "done"});
     let (status, _) = call(&ops, Method::PUT, MAINTENANCE, &go_on).await;
     assert_eq!(status, StatusCode::OK);
-    let mut sequences = vec![0; 5];
+    let mut sequences = [0; 5];
     for (n, receipt) in taken.iter().enumerate() {
         let order = shop.settled(receipt).await;
         assert_eq!(order.status, OrderStatus::Confirmed);

@@ -6,6 +6,7 @@ mod stand;
 use serde_json::{Value, json};
 use stand::commands::{Sealed, body_of, cancel, order_id, pay, place, place_of, ship};
 use stand::{DEAD, ORDERS, SOON, Stand, stand as prepared, started};
+use steelyard_domain::command::VERSION;
 use steelyard_domain::ops::{DryRun, DryVerdict, paths};
 use steelyard_domain::order::OrderStatus;
 use steelyard_testkit::wait_for;
@@ -43,7 +44,7 @@ async fn a_dry_run_says_what_would_happen_and_nothing_of_it_stays() {
     let mut nul = body_of("a", &[("holder", 1, "2.55")]);
     nul.reference = Some("nul\0".into());
     let mut garbled = place("a", "x");
-    garbled.body = garbled.body.replace("\"v\":1", "\"v\":9");
+    garbled.body = garbled.body.replace(&format!("\"v\":{VERSION}"), "\"v\":9");
     let before = everything(&stand).await;
 
     for (sealed, verdict) in [

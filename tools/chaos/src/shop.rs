@@ -143,7 +143,6 @@ impl Shop {
     }
 
     /// The customers' ids are these.
-    #[must_use]
     pub fn customers(self) -> impl Iterator<Item = u32> {
         0..CUSTOMERS
     }

@@ -67,8 +67,8 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
             ops_paths::MAINTENANCE,
             get(ops::maintenance).put(ops::set_maintenance),
         )
-        .route(ops_paths::AUDIT, written.layer(large.clone()))
-        .route(ops_paths::CHECK, post(ops::check).layer(large.clone()))
+        .route(ops_paths::AUDIT, written.layer(large))
+        .route(ops_paths::CHECK, post(ops::check).layer(large))
         .route(ops_paths::DRY_RUN, post(ops::dry_run).layer(large))
         .route(paths::ORDERS, get(orders::list))
         .route(&format!("{}/{{id}}", paths::ORDERS), get(orders::get))

@@ -82,7 +82,7 @@ impl Run<'_> {
             let shop = Shop::new(self.seed);
             let tokens = Tokens::mint(&keys, shop, self.lasts + self.args.settle * 8)?;
             let cast = self.cast(Arc::clone(&rig), shop, tokens).await?;
-            self.play(shop, cast).await
+            Box::pin(self.play(shop, cast)).await
         };
         let outcome = self.stop.run_until_cancelled(Box::pin(work)).await;
         self.progress.doing("stopping");

@@ -97,10 +97,10 @@ fn workers(answer: &Value) -> String {
     let mut shown = table(&head, &rows);
     match answer["workers_known"].as_str() {
         Some("one") => {
-            shown.push_str("\nPostgres is away: only the worker that was asked is listed.")
+            shown.push_str("\nPostgres is away: only the worker that was asked is listed.");
         }
         Some("none") => {
-            shown.push_str("\nThe orders service is away: this is what was known before.")
+            shown.push_str("\nThe orders service is away: this is what was known before.");
         }
         _ => {}
     }

@@ -57,7 +57,7 @@ fn an_honest_run_is_clean_and_nearly_everything_in_it_was_checked() {
 #[test]
 fn a_request_that_was_never_accepted() {
     finds(Fact::Answered, |world| {
-        world.record.entries[0].accepted = None
+        world.record.entries[0].accepted = None;
     });
 }
 
@@ -83,7 +83,7 @@ fn an_accepted_order_that_is_lost() {
 #[test]
 fn an_order_that_is_not_settled() {
     finds(Fact::Settled, |world| {
-        world.order(is_confirmed).status = OrderStatus::Accepted
+        world.order(is_confirmed).status = OrderStatus::Accepted;
     });
 }
 
@@ -260,13 +260,13 @@ fn requests_that_overlap_may_take_effect_in_either_order() {
 fn a_penny_too_much() {
     let penny = Decimal::new(1, 2);
     finds(Fact::Exact, |world| {
-        world.order(is_confirmed).total += penny
+        world.order(is_confirmed).total += penny;
     });
     finds(Fact::Exact, |world| {
-        world.order(is_confirmed).tax_total += penny
+        world.order(is_confirmed).tax_total += penny;
     });
     finds(Fact::Exact, |world| {
-        world.order(is_confirmed).lines[0].line_total += penny
+        world.order(is_confirmed).lines[0].line_total += penny;
     });
     finds(Fact::Exact, |world| {
         World::most(&mut world.collected.documents)[0].total += penny;

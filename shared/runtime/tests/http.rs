@@ -7,6 +7,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use reqwest::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use steelyard_domain::api::Problem;
 use steelyard_runtime::client::{CallError, Internal};
 use steelyard_runtime::config::Secret;
@@ -216,13 +218,19 @@ async fn readiness_says_what_is_missing() {
     assert_eq!(said["checks"]["queue"], "no queue URL yet");
 }
 
+/// Bodies are objects.
+#[derive(Serialize, Deserialize)]
+struct Number {
+    n: u32,
+}
+
 #[tokio::test]
 async fn internal_calls_carry_the_token_and_tell_outage_from_refusal() {
     let token = Secret::new("a service token");
     let routes = Router::new()
         .route(
             "/internal/double",
-            post(async |State(()), Json(n): Json<u32>| Json(n * 2)),
+            post(async |State(()), Json(Number { n }): Json<Number>| Json(n * 2)),
         )
         .with_state(());
     let service = run_default(require_service_token(routes, token.clone())).await;
@@ -231,21 +239,21 @@ async fn internal_calls_carry_the_token_and_tell_outage_from_refusal() {
     let client = Internal::new("catalog", url.clone(), token, deadline).unwrap();
     assert_eq!(
         client
-            .post::<_, u32>("/internal/double", &21)
+            .post::<_, u32>("/internal/double", &Number { n: 21 })
             .await
             .unwrap(),
         42
     );
 
     let refused = client
-        .post::<_, u32>("/internal/double", &"x")
+        .post::<_, u32>("/internal/double", &json!({"n": "x"}))
         .await
         .unwrap_err();
     assert_eq!((refused.status(), refused.is_outage()), (Some(422), false));
 
     let stranger = Internal::new("catalog", url.clone(), Secret::new("guess"), deadline).unwrap();
     let refused = stranger
-        .post::<_, u32>("/internal/double", &1)
+        .post::<_, u32>("/internal/double", &Number { n: 1 })
         .await
         .unwrap_err();
     assert_eq!((refused.status(), refused.is_outage()), (Some(401), false));
@@ -253,7 +261,7 @@ async fn internal_calls_carry_the_token_and_tell_outage_from_refusal() {
     service.stop.cancel();
     service.served.await.unwrap().unwrap();
     let gone = client
-        .post::<_, u32>("/internal/double", &1)
+        .post::<_, u32>("/internal/double", &Number { n: 1 })
         .await
         .unwrap_err();
     assert!(

@@ -87,7 +87,7 @@ async fn a_bad_order_is_parked_looked_at_tried_corrected_and_settles_in_sequence
     let redrive = format!("{path}/redrive");
     let mut other = corrected.clone();
     other["order_id"] = json!(first.id);
-    for (wrong, pointer) in [(other, "/body/order_id"), (json!({"v": 1}), "/body")] {
+    for (wrong, pointer) in [(other, "/body/message_id"), (json!({"v": 1}), "/body")] {
         let wrong = json!({"reason": "a try", "body": wrong});
         let (status, refused) = call(&ops, Method::POST, &redrive, &wrong).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");

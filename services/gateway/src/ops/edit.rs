@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use steelyard_domain::api::Problem;
-use steelyard_domain::command::{CommandMessage, Envelope};
+use steelyard_domain::command::{CommandMessage, DecodeError, Envelope};
 use steelyard_domain::id::Fingerprint;
 use steelyard_domain::ops::{Checked, DryRunRequest, NewAuditEntry, paths};
 use steelyard_queue::{Letter, Replacement};
@@ -136,7 +136,9 @@ pub(super) async fn checked(app: &App, text: &str) -> Result<Corrected, HttpErro
     let refuse =
         |detail: String| HttpError::validation_failed().at("/body", "not_a_command", detail);
     let body = sealed(text).map_err(|error| refuse(error.to_string()))?;
-    let message = CommandMessage::decode(&body).map_err(|error| refuse(error.to_string()))?;
+    let message = CommandMessage::decode(&body).map_err(|error| {
+        HttpError::validation_failed().at(place_of(&error), "not_a_command", error.to_string())
+    })?;
     let group_id = message.customer_id.message_group_id();
     let request = DryRunRequest {
         body: body.clone(),
@@ -156,6 +158,17 @@ pub(super) async fn checked(app: &App, text: &str) -> Result<Corrected, HttpErro
             tracing::warn!(%error, "a corrected message cannot be checked");
             Err(peers::down(app.orders.peer()))
         }
+    }
+}
+
+/// Where in the body a message cannot be believed.
+const fn place_of(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::Version(_) => "/body/v",
+        DecodeError::OrderId(_) => "/body/order_id",
+        DecodeError::MessageId => "/body/message_id",
+        DecodeError::KeyMissing => "/body/idempotency_key",
+        _ => "/body",
     }
 }
 

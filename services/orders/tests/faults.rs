@@ -43,6 +43,9 @@ async fn while_postgres_or_redis_is_away_commands_wait() {
     let proxy = proxy(stand.database.address()).await;
     stand.configure(database(stand.database.url_via(proxy.address())));
     stand.start().await;
+    // A worker that has not heard yet whether it is paused would receive nothing.
+    stand.send(&[place("a", "0")]).await;
+    stand.settled(order_id("a", "0")).await;
     proxy.refuse();
     stand.send(&[place("a", "1")]).await;
     stand.redis.kill().await;

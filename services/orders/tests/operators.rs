@@ -3,13 +3,16 @@
 
 mod stand;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use stand::commands::{Sealed, body_of, cancel, order_id, pay, place, place_of, ship};
+use stand::commands::{Sealed, body_of, cancel, order_id, pay, place, place_of, seal_at, ship};
 use stand::{DEAD, ORDERS, SOON, Stand, stand as prepared, started};
-use steelyard_domain::command::VERSION;
+use steelyard_domain::command::{CommandKind, VERSION};
 use steelyard_domain::ops::{DryRun, DryVerdict, paths};
 use steelyard_domain::order::OrderStatus;
 use steelyard_testkit::wait_for;
+use time::OffsetDateTime;
 
 async fn dry_run(stand: &Stand, sealed: &Sealed) -> DryRun {
     let request = json!({"body": sealed.body, "group_id": sealed.group_id});
@@ -45,6 +48,15 @@ async fn a_dry_run_says_what_would_happen_and_nothing_of_it_stays() {
     nul.reference = Some("nul\0".into());
     let mut garbled = place("a", "x");
     garbled.body = garbled.body.replace(&format!("\"v\":{VERSION}"), "\"v\":9");
+    let last_year = OffsetDateTime::now_utc() - Duration::from_hours(365 * 24);
+    let of_last_year = seal_at(
+        last_year,
+        "a",
+        order_id("a", "old"),
+        "old",
+        CommandKind::Cancel,
+        &json!({"reason": "customer_request"}),
+    );
     let before = everything(&stand).await;
 
     for (sealed, verdict) in [
@@ -61,6 +73,7 @@ async fn a_dry_run_says_what_would_happen_and_nothing_of_it_stays() {
         (pay("b", order, "p"), DryVerdict::Ignored),
         (place_of("a", "4", &nul), DryVerdict::Parks),
         (garbled, DryVerdict::Parks),
+        (of_last_year, DryVerdict::Parks),
     ] {
         let run = dry_run(&stand, &sealed).await;
         assert_eq!(run.verdict, verdict, "{} {run:?}", sealed.body);

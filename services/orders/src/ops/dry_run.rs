@@ -84,6 +84,10 @@ async fn attempt(
         traceparent: None,
     }];
     let known = db::load(pool, &asked).await.map_err(DryRunError::Sql)?;
+    let now = OffsetDateTime::now_utc();
+    if let Some(reason) = worker::replay(message, &known, now) {
+        return Ok(Some(parks(reason)));
+    }
     let seen = Seen::of(message, &known);
     let needed = reservations_needed(&asked, &known);
     let quoted = catalog
@@ -95,7 +99,6 @@ async fn attempt(
         return Ok(Some(parks(format!("after retries: {reason}"))));
     }
     let reserve = held(&quoted.given);
-    let now = OffsetDateTime::now_utc();
     let planned = Planner { tax, now }.plan(asked, known, quoted.given);
     let plans = planned.map_err(|error| DryRunError::Plan(error.to_string()))?;
     for plan in plans.iter().filter(|plan| plan.writes()) {

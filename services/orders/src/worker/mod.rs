@@ -56,6 +56,7 @@ use trouble::Trouble;
 use turns::Turn;
 
 pub(crate) use decode::read;
+pub(crate) use part::replay;
 pub use tap::{CATALOG, POSTGRES, REDIS, guarded_tap};
 pub(crate) use trouble::is_the_datas_fault;
 pub use turns::Turns;

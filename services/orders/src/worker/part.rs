@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use steelyard_domain::command::CommandMessage;
 use steelyard_domain::event::OrderEventKind;
 use steelyard_domain::id::{CustomerId, OrderId};
 use steelyard_queue::Outcome;
@@ -180,23 +181,35 @@ impl Worker {
     }
 }
 
-/// Sets aside what comes too late to be new. Yesterday's prices would be charged, and stock be taken
-/// for an order that nobody waits for. What took effect in its time is a duplicate, at any age.
+/// Sets aside what comes too late to be new.
 fn park_replays(asked: &mut Vec<Asked<'_>>, known: &Known, board: &mut Board<'_>) {
-    let oldest = OffsetDateTime::now_utc() - ACCEPTED_AGE_MAX;
+    let now = OffsetDateTime::now_utc();
     asked.retain(|Asked { at, message, .. }| {
-        let fits =
-            message.accepted_at >= oldest || known.commands.contains_key(&message.message_id);
-        if !fits {
-            let days = ACCEPTED_AGE_MAX.as_secs() / (24 * 3_600);
-            let reason = format!(
-                "accepted at {}, more than {days} days ago, and never seen: a replay",
-                message.accepted_at
-            );
+        let replay = replay(message, known, now);
+        let fits = replay.is_none();
+        if let Some(reason) = replay {
             board.put(*at, Outcome::park(reason));
         }
         fits
     });
+}
+
+/// Why a message comes too late to be new. Yesterday's prices would be charged, and stock be taken for an
+/// order that nobody waits for. What took effect in its time is a duplicate, at any age.
+pub(crate) fn replay(
+    message: &CommandMessage,
+    known: &Known,
+    now: OffsetDateTime,
+) -> Option<String> {
+    let fits = message.accepted_at >= now - ACCEPTED_AGE_MAX
+        || known.commands.contains_key(&message.message_id);
+    (!fits).then(|| {
+        let days = ACCEPTED_AGE_MAX.as_secs() / (24 * 3_600);
+        format!(
+            "accepted at {}, more than {days} days ago, and never seen: a replay",
+            message.accepted_at
+        )
+    })
 }
 
 /// Holds the orders that catalog fails on, and what stands behind them.

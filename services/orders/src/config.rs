@@ -28,7 +28,8 @@ pub struct Config {
     pub database_url: Secret,
     /// `DATABASE_READER_URL`: a replica for lists; the writer when unset.
     pub database_reader_url: Option<Secret>,
-    /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 8.
+    /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 8; the worker and the relay have as many as the
+    /// queries, and those to the replica as many again.
     pub database_connections_max: u32,
     /// `REDIS_URL`: leases and status push.
     pub redis_url: Secret,

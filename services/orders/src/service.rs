@@ -60,6 +60,7 @@ pub struct Orders {
     doors: Doors,
     config: Config,
     database: Database,
+    queries: PgPool,
     reader: Option<PgPool>,
 }
 
@@ -74,6 +75,11 @@ impl Orders {
             ..PoolOptions::new("orders")
         };
         let database = Database::new(config.database_url.expose(), &options, db::migrations())?;
+        let options = PoolOptions {
+            application_name: "orders-queries",
+            ..options
+        };
+        let queries = connect(config.database_url.expose(), &options)?;
         let reader = config.database_reader_url.as_ref();
         let reader = reader
             .map(|url| connect(url.expose(), &options))
@@ -82,6 +88,7 @@ impl Orders {
             doors: Doors::open(&config.listen).await?,
             config,
             database,
+            queries,
             reader,
         })
     }
@@ -108,6 +115,7 @@ impl Orders {
             doors,
             config,
             database,
+            queries,
             reader,
         } = self;
         let transport: Arc<dyn Transport> =
@@ -125,6 +133,7 @@ impl Orders {
         let health = health(&database, worker);
         let app = http::App {
             database: database.clone(),
+            queries,
             reader,
             catalog,
             tax: config.tax.clone(),

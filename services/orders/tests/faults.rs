@@ -92,6 +92,35 @@ async fn while_redis_is_away_the_worker_says_so_and_goes_on_by_itself() {
 }
 
 #[tokio::test]
+async fn queries_do_not_wait_for_connections_that_the_worker_has() {
+    let mut stand = prepared().await;
+    stand.configure(only("worker,api"));
+    stand.configure(|config| {
+        config.database_connections_max = 2;
+        config.limits.set_messages_max = 1;
+    });
+    stand.start().await;
+    stand.send(&[place("a", "1")]).await;
+    stand.settled(order_id("a", "1")).await;
+    let mut held = stand.pool.begin().await.unwrap();
+    let lock = "LOCK TABLE customers IN SHARE ROW EXCLUSIVE MODE";
+    sqlx::query(lock).execute(&mut *held).await.unwrap();
+    let commands: Vec<_> = (0..4).map(|n| place(&format!("c{n}"), "1")).collect();
+    stand.send(&commands).await;
+    wait_for("the worker has all its connections", SOON, async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND application_name = 'orders' AND wait_event_type = 'Lock'";
+        stand.number(waiting).await == 2
+    })
+    .await;
+    assert!(stand.find(order_id("a", "1")).await.is_some());
+    held.rollback().await.unwrap();
+    for n in 0..4 {
+        stand.settled(order_id(&format!("c{n}"), "1")).await;
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_catalog_fails_on_holds_up_its_own_customer_only() {
     let stand = started().await;
     let bad = order_id("c7", "1");

@@ -29,8 +29,11 @@ const MESSAGES_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
-    /// The writer: one order is read as the worker left it.
+    /// Whether the schema is there.
     pub(crate) database: Database,
+    /// The writer, for queries only: one order is read as the worker left it, and never waits for a
+    /// connection that the worker has.
+    pub(crate) queries: PgPool,
     /// Lists may come from a replica, a moment behind.
     pub(crate) reader: Option<PgPool>,
     /// For quotes.
@@ -46,7 +49,7 @@ pub(crate) struct App {
 impl App {
     fn writer(&self) -> Result<&PgPool, HttpError> {
         if self.database.is_migrated() {
-            Ok(self.database.pool())
+            Ok(&self.queries)
         } else {
             Err(database_away())
         }

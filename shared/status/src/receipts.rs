@@ -1,7 +1,7 @@
 //! Receipts: written behind the intake's back, read when the orders service cannot answer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, counter};
@@ -18,16 +18,23 @@ pub const RECEIPT_TTL: Duration = Duration::from_hours(14 * 24);
 pub const RECEIPTS_QUEUED_MAX: usize = 10_000;
 /// Receipts that one round trip writes.
 const BATCH_MAX: usize = 500;
+/// Receipts that are kept after they were written, some hundred bytes each.
+const LATEST_MAX: usize = 4_096;
+/// Until a Redis that is away is tried again.
+const RETRY_WAIT: Duration = Duration::from_millis(500);
+
+/// A receipt on its way, serialized as JSON.
+type Queued = (OrderId, Arc<[u8]>);
 
 fn key(order: OrderId) -> String {
     format!("steelyard:receipt:{order}")
 }
 
-/// Leaves receipts, best effort: [`ReceiptWriter::put`] never waits, and what cannot be written is
-/// dropped and counted.
+/// Leaves receipts, best effort: [`ReceiptWriter::put`] never waits. While Redis is away, up to
+/// [`RECEIPTS_QUEUED_MAX`] wait for it; what is beyond that, or left at a stop, is dropped and counted.
 #[derive(Debug, Clone)]
 pub struct ReceiptWriter {
-    queue: mpsc::Sender<(OrderId, Arc<[u8]>)>,
+    queue: mpsc::Sender<Queued>,
     dropped: Dropped,
 }
 
@@ -60,40 +67,65 @@ impl ReceiptWriter {
     }
 }
 
-async fn write(redis: Redis, mut queued: mpsc::Receiver<(OrderId, Arc<[u8]>)>, dropped: Dropped) {
+/// Writes until the last sender is gone. While Redis is away, receipts are kept for it. When it is back it may have lost
+/// its memory, so the latest that it had taken are written again as well.
+async fn write(redis: Redis, mut queued: mpsc::Receiver<Queued>, dropped: Dropped) {
     let written = counter!("status_receipts_written_total");
-    let available = AtomicBool::new(true);
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while queued.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let mut commands = Pipeline::with_capacity(batch.len());
-        for (order, receipt) in &batch {
-            commands
-                .cmd("SET")
-                .arg(key(*order))
-                .arg(&**receipt)
-                .arg("NX")
-                .arg("EX")
-                .arg(RECEIPT_TTL.as_secs())
-                .ignore();
+    let mut available = true;
+    let mut latest: VecDeque<Queued> = VecDeque::new();
+    // How many of the latest, counted from the newest, Redis has not taken.
+    let mut unwritten = 0;
+    let mut new = Vec::with_capacity(BATCH_MAX);
+    loop {
+        if unwritten == 0 {
+            unwritten = queued.recv_many(&mut new, BATCH_MAX).await;
+            if unwritten == 0 {
+                return;
+            }
+            latest.extend(new.drain(..));
+            latest.drain(..latest.len().saturating_sub(LATEST_MAX));
         }
-        let count = batch.len() as u64;
-        batch.clear();
-        match redis.call_each(&commands).await {
+        let first = latest.len() - unwritten;
+        let batch = latest.range(first..).take(BATCH_MAX);
+        let count = batch.len();
+        match redis.call_each(&commands(batch)).await {
             Ok(()) => {
-                written.increment(count);
-                if !available.swap(true, Ordering::Relaxed) {
+                unwritten -= count;
+                written.increment(count as u64);
+                if !std::mem::replace(&mut available, true) {
                     tracing::info!("receipts are written again");
                 }
             }
             Err(error) => {
-                dropped.0.increment(count);
                 // Once per outage, not once per order.
-                if available.swap(false, Ordering::Relaxed) {
+                if std::mem::replace(&mut available, false) {
                     tracing::warn!(%error, "receipts cannot be written; orders are taken all the same");
                 }
+                if queued.is_closed() {
+                    dropped.0.increment((unwritten + queued.len()) as u64);
+                    return;
+                }
+                unwritten = latest.len();
+                tokio::time::sleep(RETRY_WAIT).await;
             }
         }
     }
+}
+
+/// Leaves receipts that are not there yet.
+fn commands<'a>(receipts: impl ExactSizeIterator<Item = &'a Queued>) -> Pipeline {
+    let mut commands = Pipeline::with_capacity(receipts.len());
+    for (order, receipt) in receipts {
+        commands
+            .cmd("SET")
+            .arg(key(*order))
+            .arg(&**receipt)
+            .arg("NX")
+            .arg("EX")
+            .arg(RECEIPT_TTL.as_secs())
+            .ignore();
+    }
+    commands
 }
 
 /// Reads receipts.

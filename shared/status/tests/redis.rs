@@ -11,7 +11,7 @@ use steelyard_status::{
     CALL_MAX, Error, Publisher, ReceiptReader, ReceiptWriter, Redis, StatusChange, Subscription,
     Watch, WatchEvent,
 };
-use steelyard_testkit::wait_for_ok;
+use steelyard_testkit::{wait_for, wait_for_ok};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,32 @@ async fn a_receipt_is_found_and_the_first_one_stands() {
         Some(receipt(1_199, "first"))
     );
     assert_eq!(reader.get(order(1_200)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_redis_that_was_away_and_has_lost_its_memory_gets_the_latest_receipts_again() {
+    let mut server = steelyard_testkit::redis().await;
+    let redis = Redis::new(&server.url).unwrap();
+    let reader = ReceiptReader::new(redis.clone());
+    let (writer, task) = ReceiptWriter::start(redis);
+    let found = async |n: u128| {
+        reader
+            .get(order(n))
+            .await
+            .is_ok_and(|found| found.is_some())
+    };
+    writer.put(order(1), json(&receipt(1, "before")));
+    wait_for("the first is written", PATIENCE, async || found(1).await).await;
+    server.kill().await;
+    for n in 2..700 {
+        writer.put(order(n), json(&receipt(n, "meanwhile")));
+    }
+    server.start_again().await;
+    for n in [1, 2, 699] {
+        wait_for("all are there", PATIENCE, async || found(n).await).await;
+    }
+    drop(writer);
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
 }
 
 #[tokio::test]

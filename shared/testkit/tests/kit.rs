@@ -1,5 +1,7 @@
 //! The kit itself, against the real servers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
@@ -118,6 +120,40 @@ async fn nobody_who_reconnects_at_once_outlives_a_refusal() {
         .await;
         proxy.cut();
     }
+}
+
+/// The system gives any free port to whoever connects to anything: a proxy that let go of its own would never listen again.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_the_port_of_a_proxy_that_refuses() {
+    let redis = redis().await;
+    let proxy = proxy(redis.address()).await;
+    let address = proxy.address();
+    let over = Arc::new(AtomicBool::new(false));
+    let thief = std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                if std::net::TcpListener::bind(address).is_ok() {
+                    return true;
+                }
+            }
+            false
+        }
+    });
+    for _ in 0..200 {
+        proxy.refuse();
+        wait_for("it refuses", Duration::from_secs(5), async || {
+            TcpStream::connect(address).await.is_err()
+        })
+        .await;
+        proxy.restore();
+        wait_for_ok("it listens again", Duration::from_secs(5), async || {
+            TcpStream::connect(address).await
+        })
+        .await;
+    }
+    over.store(true, Ordering::Relaxed);
+    assert!(!thief.join().unwrap());
 }
 
 #[tokio::test]

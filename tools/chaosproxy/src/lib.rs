@@ -20,6 +20,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// Connections that may wait to be accepted.
+const PENDING_MAX: u32 = 1_024;
+
 /// A TCP proxy that misbehaves on demand, in front of any server.
 ///
 /// Runs in the caller's runtime and ends when dropped.
@@ -68,8 +71,9 @@ impl Proxy {
     /// # Errors
     /// When no port is free.
     pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+        let socket = hold((Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = socket.local_addr()?;
+        let listener = socket.listen(PENDING_MAX)?;
         let mode = Mode {
             target,
             refuse: false,
@@ -171,13 +175,14 @@ async fn run(
     loop {
         let refuse = mode.borrow_and_update().refuse;
         if refuse {
-            drop(listener);
-            // Bound and not listening: connections are refused, and nobody else gets the port meanwhile.
+            // Bound and not listening: connections are refused. Bound before the listener goes: else the system could
+            // give the port to anyone who connects to anything.
             let holder = hold(address)?;
+            drop(listener);
             if mode.wait_for(|mode| !mode.refuse).await.is_err() {
                 return Ok(());
             }
-            listener = holder.listen(1024)?;
+            listener = holder.listen(PENDING_MAX)?;
         }
         tokio::select! {
             changed = mode.changed() => if changed.is_err() { return Ok(()) },
@@ -203,9 +208,10 @@ async fn run(
     }
 }
 
+/// A socket at this address, beside others of ours only.
 fn hold(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
     socket.bind(address)?;
     Ok(socket)
 }

@@ -47,6 +47,7 @@
 //! id), so none waits for another in a circle.
 
 mod config;
+mod contract;
 mod failure;
 mod http;
 mod import;
@@ -56,4 +57,5 @@ mod service;
 mod transaction;
 
 pub use config::{ADMIN_PORT, Config, PORT};
+pub use contract::SERVICE;
 pub use service::{Catalog, Error, run};

@@ -14,7 +14,7 @@ use crate::http::{App, routes};
 
 /// How long requests in hand may take after the stop; an import that takes longer is cut off, and
 /// sending it again finishes it.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(20);
 
 /// Why the catalog cannot start or go on.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use axum::Router;
 use steelyard_runtime::config::{Env, Faults};
+use steelyard_runtime::contract::{Needs, Ports, Service};
 use steelyard_runtime::http::{Doors, Health, Listen, envelope};
-use steelyard_runtime::telemetry::Metrics;
+use steelyard_runtime::telemetry::{self, Metrics};
 use tokio_util::sync::CancellationToken;
 
 /// The port of the internal routes, when `LISTEN_ADDR` says nothing.
@@ -15,6 +16,20 @@ pub const PORT: u16 = 8_083;
 pub const ADMIN_PORT: u16 = 9_083;
 const BODY_BYTES_MAX: usize = 256 * 1024;
 const DRAIN_MAX: Duration = Duration::from_secs(25);
+
+/// The service, as its `main` and those who deploy it know it.
+pub const SERVICE: Service = Service {
+    name: "documents",
+    ports: Ports {
+        api: PORT,
+        admin: ADMIN_PORT,
+    },
+    read: |env| drop(Config::from_env(env)),
+    needs: || Needs {
+        stop_seconds_max: (DRAIN_MAX + telemetry::FLUSH_MAX).as_secs(),
+        ..Needs::default()
+    },
+};
 
 /// What the service is told by its environment.
 #[derive(Debug, Clone)]

@@ -20,6 +20,7 @@
 mod app;
 mod auth;
 mod config;
+mod contract;
 mod deps;
 mod intake;
 mod openapi;
@@ -33,6 +34,7 @@ mod serve;
 
 pub use auth::JwksSource;
 pub use config::{ADMIN_PORT, AuthConfig, Config, Limits, PORT};
+pub use contract::SERVICE;
 pub use deps::Deps;
 pub use intake::Rate;
 pub use serve::run;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use steelyard_gateway::{ADMIN_PORT, Config, Deps, run};
+use steelyard_gateway::{Config, Deps, SERVICE, run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    steelyard_runtime::service_main("gateway", ADMIN_PORT, async |boot| {
+    steelyard_runtime::service_main(&SERVICE, async |boot| {
         let config = Config::from_env(&boot.env)?;
         let deps = Deps::connect(&config, boot.metrics).await?;
         run(config, deps, boot.stop).await

@@ -29,7 +29,7 @@ const ORDERS_MAX: Duration = Duration::from_secs(3);
 /// How long the catalog may take: beyond that the last good copy answers.
 const CATALOG_MAX: Duration = Duration::from_secs(3);
 /// How long messages and receipts in hand may take to leave after the last request.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
+pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`, then lets what is in hand finish. Starts whether or not the queue, Redis
 /// or the services behind are there.

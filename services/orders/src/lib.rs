@@ -35,6 +35,7 @@
 
 pub mod catalog;
 pub mod config;
+mod contract;
 pub mod db;
 mod http;
 mod ops;
@@ -44,4 +45,5 @@ mod service;
 pub mod worker;
 
 pub use config::{ADMIN_PORT, Config, Limits, PORT, Roles};
+pub use contract::SERVICE;
 pub use service::{Error, Orders, run};

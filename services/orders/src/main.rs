@@ -1,14 +1,14 @@
-//! The orders service's process: `orders [run | healthcheck | --version]`.
+//! The orders service's process: `orders [run | healthcheck | --print-contract | --version]`.
 
 use std::process::ExitCode;
 
-use steelyard_orders::{ADMIN_PORT, Config, run};
+use steelyard_orders::{Config, SERVICE, run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    steelyard_runtime::service_main("orders", ADMIN_PORT, async |boot| {
+    steelyard_runtime::service_main(&SERVICE, async |boot| {
         let config = Config::from_env(&boot.env)?;
         run(config, boot.metrics, boot.stop).await?;
         Ok(())

@@ -16,14 +16,14 @@ use steelyard_store::{Database, InvalidUrl, MigrateError, PoolOptions, connect};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{CALL_MAX, Catalog};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::ops::{Known, Observed, Pulse, Steer};
 use crate::relay::Queues;
 use crate::worker::{Turns, Worker, guarded_tap};
 use crate::{db, http};
 
 /// How long requests in hand may take after the stop.
-const DRAIN_MAX: Duration = Duration::from_secs(12);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(12);
 /// The worker is alive if a poll succeeded within this time: the poll's own wait, and a minute in
 /// which its hands may be full.
 const POLL_AGE_MAX: Duration = Duration::from_secs(80);
@@ -229,16 +229,7 @@ fn consumer(
         issuer: config.issuer.clone(),
         relay: relay.waker(),
     };
-    let options = ConsumerOptions {
-        set_messages_max: config.limits.set_messages_max,
-        sets_in_flight_max: config.limits.sets_in_flight_max,
-        in_hand_max: config.limits.in_hand_max,
-        visibility: config.limits.visibility,
-        poll_wait: config.limits.poll_wait,
-        // The open poll ends by itself, and a little more.
-        stop_polls_max: config.limits.poll_wait + Duration::from_secs(1),
-        ..ConsumerOptions::default()
-    };
+    let options = consumer_options(&config.limits);
     let queue = config.orders_queue.as_str();
     let pulse = Arc::<Pulse>::default();
     let worker = Observed::new(worker, Arc::clone(&pulse));
@@ -249,6 +240,20 @@ fn consumer(
         .build();
     let steer = Steer::new(database.clone(), tap, consumer.handle(), pulse);
     Ok((consumer, steer))
+}
+
+/// The consumer's limits under these settings.
+pub(crate) fn consumer_options(limits: &Limits) -> ConsumerOptions {
+    ConsumerOptions {
+        set_messages_max: limits.set_messages_max,
+        sets_in_flight_max: limits.sets_in_flight_max,
+        in_hand_max: limits.in_hand_max,
+        visibility: limits.visibility,
+        poll_wait: limits.poll_wait,
+        // The open poll ends by itself, and a little more.
+        stop_polls_max: limits.poll_wait + Duration::from_secs(1),
+        ..ConsumerOptions::default()
+    }
 }
 
 /// A call may take a tenth of the lease's time, as [`LeaseOptions::call_timeout`] asks.

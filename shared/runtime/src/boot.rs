@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Env;
+use crate::contract::{Contract, Service};
 use crate::http::Listen;
 use crate::shutdown;
 use crate::telemetry::{self, Metrics};
@@ -29,40 +30,38 @@ pub struct Boot {
 
 /// The body of a service's `main`. `service run` (or no argument) runs `serve` until SIGTERM or
 /// Ctrl-C; `service healthcheck` asks the instance on this machine for `/healthz` (at `ADMIN_ADDR`,
-/// or the port that is its default) and exits 0 or 1, so that an image needs no `curl`.
+/// or the port that is its default) and exits 0 or 1, so that an image needs no `curl`;
+/// `service --print-contract` prints what it needs from where it runs, as JSON.
 ///
-/// ```no_run
-/// # async fn run(env: steelyard_runtime::config::Env) -> anyhow::Result<()> { Ok(()) }
-/// fn main() -> std::process::ExitCode {
-///     steelyard_runtime::service_main("gateway", 9_080, async |boot| run(boot.env).await)
-/// }
-/// ```
-pub fn service_main<F>(service: &'static str, admin_port: u16, serve: F) -> ExitCode
+/// See the crate's page for an example.
+pub fn service_main<F>(service: &Service, serve: F) -> ExitCode
 where
     F: AsyncFnOnce(Boot) -> anyhow::Result<()>,
 {
+    let name = service.name;
     let arg = std::env::args().nth(1);
     let outcome = match arg.as_deref() {
-        None | Some("run") => run(service, serve),
-        Some("healthcheck") => healthcheck(admin_port),
+        None | Some("run") => run(name, serve),
+        Some("healthcheck") => healthcheck(service.ports.admin),
+        Some("--print-contract") => print_contract(service),
         Some("--version") => {
-            say(&format!("{service} {}", env!("CARGO_PKG_VERSION")));
+            say(&format!("{name} {}", env!("CARGO_PKG_VERSION")));
             Ok(())
         }
         Some(other) => Err(anyhow::anyhow!(
-            "{other:?} is no subcommand; there are: run, healthcheck, --version"
+            "{other:?} is no subcommand; there are: run, healthcheck, --print-contract, --version"
         )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("{service}: {error:#}"));
+            say(&format!("{name}: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run<F>(service: &'static str, serve: F) -> anyhow::Result<()>
+fn run<F>(name: &'static str, serve: F) -> anyhow::Result<()>
 where
     F: AsyncFnOnce(Boot) -> anyhow::Result<()>,
 {
@@ -71,7 +70,7 @@ where
         .build()?;
     runtime.block_on(async {
         let env = Env::from_process();
-        let telemetry = telemetry::init(service, &env)?;
+        let telemetry = telemetry::init(name, &env)?;
         let stop = shutdown::on_signal()?;
         let served = serve(Boot {
             env,
@@ -79,10 +78,18 @@ where
             stop,
         })
         .await;
-        tracing::info!(service, "stopped");
+        tracing::info!(service = name, "stopped");
         telemetry.flush().await;
         served
     })
+}
+
+/// To standard output, for programs.
+fn print_contract(service: &Service) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &Contract::of(service))?;
+    writeln!(out)?;
+    Ok(())
 }
 
 /// Asks the instance on this machine whether it is alive, without a runtime or a client.

@@ -1,9 +1,10 @@
 //! Configuration from environment variables: all faults named at once, secrets never shown.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
@@ -13,6 +14,32 @@ use url::Url;
 #[derive(Clone, Default)]
 pub struct Env {
     vars: HashMap<String, String>,
+    watch: Option<Watch>,
+}
+
+/// How a variable was asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) required: bool,
+    pub(crate) secret: bool,
+}
+
+/// The variables that an [`Env`] was asked for.
+#[derive(Clone, Default)]
+pub(crate) struct Watch(Arc<Mutex<BTreeMap<String, Asked>>>);
+
+impl Watch {
+    fn note(&self, name: &str, asked: Asked) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = seen.entry(name.to_owned()).or_default();
+        noted.required |= asked.required;
+        noted.secret |= asked.secret;
+    }
+
+    /// What was noted so far.
+    pub(crate) fn take(&self) -> BTreeMap<String, Asked> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Env {
@@ -25,6 +52,7 @@ impl Env {
         };
         Self {
             vars: std::env::vars_os().filter_map(utf8).collect(),
+            watch: None,
         }
     }
 
@@ -35,6 +63,20 @@ impl Env {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            watch: None,
+        }
+    }
+
+    /// This snapshot, noting from now on which variables it is asked for.
+    pub(crate) fn watched(mut self) -> (Self, Watch) {
+        let watch = Watch::default();
+        self.watch = Some(watch.clone());
+        (self, watch)
+    }
+
+    fn note(&self, name: &str, asked: Asked) {
+        if let Some(watch) = &self.watch {
+            watch.note(name, asked);
         }
     }
 
@@ -48,6 +90,7 @@ impl Env {
     /// The variable's text, if it is set and not blank.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
+        self.note(name, Asked::default());
         self.vars
             .get(name)
             .map(|value| value.trim())
@@ -95,12 +138,22 @@ pub struct Reader<'a> {
     faults: Vec<ConfigFault>,
 }
 
+const REQUIRED: Asked = Asked {
+    required: true,
+    secret: false,
+};
+const REQUIRED_SECRET: Asked = Asked {
+    required: true,
+    secret: true,
+};
+
 impl Reader<'_> {
     /// A setting that must be there; `None` has been noted as a fault.
     pub fn required<T>(&mut self, name: &'static str) -> Option<T>
     where
         T: FromStr<Err: fmt::Display>,
     {
+        self.env.note(name, REQUIRED);
         if self.env.get(name).is_none() {
             self.fault(name, "is not set");
             return None;
@@ -179,6 +232,7 @@ impl Reader<'_> {
     /// A URL that may hold a password (a database's), with one of these schemes. Faults never
     /// repeat its text.
     pub fn secret_url(&mut self, name: &'static str, schemes: &[&str]) -> Option<Secret> {
+        self.env.note(name, REQUIRED_SECRET);
         let Some(text) = self.env.get(name) else {
             self.fault(name, "is not set");
             return None;
@@ -203,6 +257,7 @@ impl Reader<'_> {
         name: &'static str,
         check: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<Secret> {
+        self.env.note(name, REQUIRED_SECRET);
         let Some(text) = self.env.get(name) else {
             self.fault(name, "is not set");
             return None;
@@ -219,6 +274,7 @@ impl Reader<'_> {
 
     /// A secret that must be there, with at least `chars_min` characters.
     pub fn secret(&mut self, name: &'static str, chars_min: usize) -> Option<Secret> {
+        self.env.note(name, REQUIRED_SECRET);
         match self.env.get(name) {
             None => self.fault(name, "is not set"),
             Some(text) if text.chars().count() < chars_min => {

@@ -6,13 +6,26 @@
 //! ```no_run
 //! use std::time::Duration;
 //! use axum::{Router, routing::get};
+//! use steelyard_runtime::config::{Env, Faults};
+//! use steelyard_runtime::contract::{Needs, Ports, Service};
 //! use steelyard_runtime::http::{Doors, Health, Listen, envelope};
 //!
+//! const SERVICE: Service = Service {
+//!     name: "hello",
+//!     ports: Ports { api: 8_080, admin: 9_080 },
+//!     read: |env| drop(listen(env)),
+//!     needs: || Needs { stop_seconds_max: 25, ..Needs::default() },
+//! };
+//!
+//! fn listen(env: &Env) -> Result<Listen, Faults> {
+//!     let mut reader = env.reader();
+//!     let listen = Listen::read(&mut reader, 8_080, 9_080);
+//!     reader.finish(|| Some(listen))
+//! }
+//!
 //! fn main() -> std::process::ExitCode {
-//!     steelyard_runtime::service_main("hello", 9_080, async |boot| {
-//!         let mut reader = boot.env.reader();
-//!         let listen = Listen::read(&mut reader, 8_080, 9_080);
-//!         let listen = reader.finish(|| Some(listen))?;
+//!     steelyard_runtime::service_main(&SERVICE, async |boot| {
+//!         let listen = listen(&boot.env)?;
 //!         let routes = Router::new().route("/", get(async || "hello"));
 //!         let drain_max = Duration::from_secs(20);
 //!         Doors::open(&listen)
@@ -26,6 +39,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`contract`] | what a service needs from where it runs, as it says itself |
 //! | [`config`] | settings from variables; all faults at once; secrets never shown |
 //! | [`telemetry`] | logs, Prometheus metrics, traces over OTLP |
 //! | [`http`] | problem documents, request ids, limits, health, draining |
@@ -36,6 +50,7 @@
 mod boot;
 pub mod client;
 pub mod config;
+pub mod contract;
 pub mod http;
 mod otlp;
 pub mod shutdown;

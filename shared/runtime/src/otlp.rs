@@ -1,7 +1,5 @@
 //! Traces to an OpenTelemetry collector over HTTP.
 
-use std::time::Duration;
-
 use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
@@ -10,11 +8,8 @@ use tracing::{Span, Subscriber};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::telemetry::Error;
+use crate::telemetry::{Error, FLUSH_MAX};
 use crate::trace::TraceContext;
-
-/// How long the last spans may take to leave.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// Batches spans on a thread of its own and posts them to the collector.
 #[derive(Debug)]

@@ -23,6 +23,10 @@ const SECONDS: [f64; 14] = [
 ];
 /// Histogram buckets of every metric whose name ends in `_entries` (batch sizes).
 const ENTRIES: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 50.0, 500.0];
+/// What [`init`] reads.
+pub(crate) const SETTINGS: [&str; 2] = [FILTER, OTLP_ENDPOINT];
+const FILTER: &str = "RUST_LOG";
+const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// How often samples are folded into their buckets when nobody asks for them; without it, memory
 /// grows on a service that is not scraped.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -65,6 +69,9 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
+/// The longest that [`Telemetry::flush`] takes.
+pub const FLUSH_MAX: Duration = Duration::from_secs(5);
+
 /// Keeps telemetry alive; [`Telemetry::flush`] it as the last act of the process.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -80,7 +87,7 @@ impl Telemetry {
         self.metrics.clone()
     }
 
-    /// Sends what traces are still in hand; takes at most 5 s.
+    /// Sends what traces are still in hand; takes at most [`FLUSH_MAX`].
     pub async fn flush(self) {
         self.upkeep.abort();
         if let Some(traces) = self.traces {
@@ -125,8 +132,8 @@ fn init_with(
     env: &Env,
     lines: Box<dyn Layer<Registry> + Send + Sync>,
 ) -> Result<Telemetry, Error> {
-    let filter = EnvFilter::try_new(env.get("RUST_LOG").unwrap_or("info"))?;
-    let endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT");
+    let filter = EnvFilter::try_new(env.get(FILTER).unwrap_or("info"))?;
+    let endpoint = env.get(OTLP_ENDPOINT);
     let traces = endpoint
         .map(|endpoint| otlp::Exporter::new(service, endpoint))
         .transpose()?;

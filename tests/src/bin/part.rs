@@ -9,17 +9,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match std::env::var("PART").as_deref() {
-        Ok("gateway") => service_main("gateway", steelyard_gateway::ADMIN_PORT, async |boot| {
+        Ok("gateway") => service_main(&steelyard_gateway::SERVICE, async |boot| {
             let config = steelyard_gateway::Config::from_env(&boot.env)?;
             let deps = steelyard_gateway::Deps::connect(&config, boot.metrics).await?;
             steelyard_gateway::run(config, deps, boot.stop).await
         }),
-        Ok("orders") => service_main("orders", steelyard_orders::ADMIN_PORT, async |boot| {
+        Ok("orders") => service_main(&steelyard_orders::SERVICE, async |boot| {
             let config = steelyard_orders::Config::from_env(&boot.env)?;
             steelyard_orders::run(config, boot.metrics, boot.stop).await?;
             Ok(())
         }),
-        Ok("catalog") => service_main("catalog", steelyard_catalog::ADMIN_PORT, async |boot| {
+        Ok("catalog") => service_main(&steelyard_catalog::SERVICE, async |boot| {
             let config = steelyard_catalog::Config::from_env(&boot.env)?;
             steelyard_catalog::run(&config, boot.metrics, boot.stop).await?;
             Ok(())

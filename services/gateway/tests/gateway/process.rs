@@ -41,6 +41,23 @@ fn a_wrong_configuration_ends_the_process_with_all_faults_at_once() {
 }
 
 #[test]
+fn the_process_prints_its_contract_without_any_configuration() {
+    let ended = gateway(&["--print-contract"], &[]);
+    assert!(ended.status.success());
+    let contract: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(contract["service"], "gateway");
+    let setting = |name: &str| {
+        let settings = contract["settings"].as_array().unwrap();
+        let setting = settings.iter().find(|setting| setting["name"] == name);
+        setting.map(|found| (found["required"] == true, found["secret"] == true))
+    };
+    assert_eq!(setting("REDIS_URL"), Some((true, true)));
+    assert_eq!(setting("AUTH_ISSUER"), Some((true, false)));
+    assert_eq!(setting("RATE_LIMIT_BURST"), Some((false, false)));
+    assert_eq!(setting("DATABASE_URL"), None);
+}
+
+#[test]
 fn a_subcommand_that_is_none_and_a_health_check_of_nobody_fail_with_one_line() {
     for (args, vars) in [
         (["serve"], ("ADMIN_ADDR", "127.0.0.1:9")),

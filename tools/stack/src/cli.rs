@@ -32,6 +32,8 @@ pub enum Command {
     Up(UpArgs),
     /// Print an access token that the running stack accepts
     Token(TokenArgs),
+    /// Print the .env of docker-compose.yml: passwords, ports, and whose tokens are believed
+    Env(EnvArgs),
     /// Send a file of real invoices through the gateway, wait until all are settled, and reconcile
     Replay(ReplayArgs),
     /// Break everything under load, by a seeded plan, and check that every promise holds
@@ -96,6 +98,14 @@ pub struct TokenArgs {
     pub data: DataArg,
 }
 
+/// Flags of `env`.
+#[derive(Debug, Args)]
+pub struct EnvArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it")]
+    pub data: DataArg,
+}
+
 /// Flags of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
@@ -104,7 +114,7 @@ pub struct ReplayArgs {
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// The gateway; that of the running stack when left out
-    #[arg(long)]
+    #[arg(long, visible_alias = "gateway")]
     pub url: Option<Url>,
     /// A token with the scopes `storefront orders:price catalog:write`; minted with the stack's key when left out
     #[arg(long, env = "STEELYARD_TOKEN", hide_env_values = true)]

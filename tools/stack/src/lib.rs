@@ -4,6 +4,7 @@
 //! cargo stack                          everything up; Ctrl-C takes it down
 //! cargo stack --processes --orders 3   each service as a process of its own, three order workers
 //! cargo stack token --sub alice --scope customer
+//! cargo stack env                      the .env of docker-compose.yml
 //! cargo stack replay 2010-12.csv.gz    send a shop's real invoices through the REST gateway and reconcile
 //! cargo stack chaos --minutes 5        break everything under load and check that every promise holds
 //! cargo stack ops dead-letters list    what operators see and do; also queues, maintenance, audit
@@ -20,6 +21,7 @@
 //! | [`replay`] | a file of invoices through the gateway, and the books after it |
 //! | [`chaos`] | a stack of its own that is broken by plan; the rest of it is in `tools/chaos` |
 //! | [`ops`] | what operators see and do, from a terminal |
+//! | [`compose_env`] | settings for docker-compose, with the stack's own key |
 //! | [`tokens`] | access tokens of the stack's own key |
 //! | [`test_run`] | `cargo test` with a database server for all of it |
 //! | [`dir`], [`run_file`], [`secrets`] | what lies under `.stack/` |
@@ -30,6 +32,7 @@
 pub mod chaos;
 pub mod cli;
 mod client;
+pub mod compose_env;
 pub mod dir;
 pub mod ops;
 mod progress;
@@ -63,6 +66,7 @@ pub fn main(cli: Cli) -> ExitCode {
             None => up::command(&cli.up).await,
             Some(Command::Up(args)) => up::command(&args).await,
             Some(Command::Token(args)) => tokens::command(&args),
+            Some(Command::Env(args)) => compose_env::command(&args),
             Some(Command::Replay(args)) => replay::command(&args).await,
             Some(Command::Chaos(args)) => Box::pin(chaos::command(&args)).await,
             Some(Command::Ops(args)) => ops::command(&args).await,

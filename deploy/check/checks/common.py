@@ -1,0 +1,44 @@
+"""What all checks share: contracts, and telling faults."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+class Faults:
+    """Gathers what is wrong, so that all of it is told at once."""
+
+    def __init__(self):
+        self.lines = []
+
+    def add(self, where, what):
+        self.lines.append(f"{where}: {what}")
+
+    def unless(self, holds, where, what):
+        if not holds:
+            self.add(where, what)
+
+    def tool(self, *command):
+        """Runs a linter; what it says is a fault if it is not content."""
+        found = Path(sys.executable).parent / command[0]
+        done = subprocess.run([found, *command[1:]], capture_output=True, text=True)
+        if done.returncode != 0:
+            self.add(command[0], (done.stdout + done.stderr).strip())
+
+    def exit(self):
+        for line in self.lines:
+            print(line)
+        sys.exit(1 if self.lines else 0)
+
+
+def contracts():
+    """The contracts by service."""
+    listed = json.loads(Path(os.environ["STEELYARD_CONTRACTS"]).read_text())
+    return {contract["service"]: contract for contract in listed}
+
+
+def settings(contract):
+    """What a service reads, by name."""
+    return {setting["name"]: setting for setting in contract["settings"]}

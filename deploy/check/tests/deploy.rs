@@ -59,6 +59,22 @@ fn the_compose_file_keeps_the_specification_and_every_services_contract() {
     check(&["checks.compose"]);
 }
 
+#[test]
+fn the_stacks_keep_every_services_contract() {
+    check(&["checks.ecs"]);
+}
+
+#[test]
+fn an_auditor_finds_nothing_in_the_stacks_that_is_not_explained() {
+    let config = "deploy/check/checkov.yaml";
+    run(Checks::with_checkov, &["checkov.main", "--config-file", config]);
+}
+
+#[test]
+fn an_emulated_account_is_what_the_stacks_say() {
+    check(&["checks.emulated"]);
+}
+
 /// Minutes long, and it needs Postgres, Redis and a free machine: on demand. `STEELYARD_HOST_MODE=localstack` (or
 /// `localsqs`) names the queues; binaries are taken from where `cargo build --workspace --bins` leaves them.
 #[test]

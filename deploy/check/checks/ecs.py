@@ -1,0 +1,94 @@
+"""deploy/ecs: cfn-lint, the stacks among one another, and each service's contract."""
+
+import json
+import re
+from pathlib import Path
+
+from . import ecs_queues, ecs_service
+from .common import Faults, contracts
+from .templates import FOLDER, STACKS, anchors, exports, imports, load_all, of_type
+
+ENVIRONMENTS = FOLDER / "environments"
+
+
+def check_names(templates, faults):
+    """What a stack asks for is there before it is deployed, and nothing is exported twice."""
+    known = set()
+    for name in STACKS:
+        where = f"deploy/ecs/{name}.yaml"
+        for missing in sorted(imports(templates[name]) - known):
+            faults.add(where, f"asks for {missing}, which no stack before it exports")
+        own = set(exports(templates[name]))
+        faults.unless(not own & known, where, f"exports again: {sorted(own & known)}")
+        known |= own
+
+
+def check_parameters(templates, faults):
+    """Every parameter says what it is for, and every environment sets what must be set and nothing else."""
+    for name, template in templates.items():
+        for parameter, properties in template["Parameters"].items():
+            faults.unless(properties.get("Description"), f"deploy/ecs/{name}.yaml", f"{parameter} has no reason beside it")
+    for path in sorted(ENVIRONMENTS.glob("*.json")):
+        check_environment(path, json.loads(path.read_text()), templates, faults)
+
+
+def check_environment(path, given, templates, faults):
+    for stack in sorted(set(given["stacks"]) - set(templates)):
+        faults.add(path, f"sets parameters of {stack}, which is no stack")
+    for name, template in templates.items():
+        # Of every stack, and of the deploy.
+        values = {"Environment": given["environment"], "ImageTag": "0" * 40} | given["stacks"].get(name, {})
+        for parameter, properties in template["Parameters"].items():
+            if parameter not in values:
+                faults.unless("Default" in properties, path, f"{name}: {parameter} is not set")
+                continue
+            value = str(values[parameter])
+            pattern = properties.get("AllowedPattern")
+            faults.unless(not pattern or re.fullmatch(pattern, value), path, f"{name}: {parameter} is {value!r}, which it may not be")
+            allowed = properties.get("AllowedValues")
+            faults.unless(not allowed or value in map(str, allowed), path, f"{name}: {parameter} must be one of {allowed}")
+        for parameter in sorted(set(given["stacks"].get(name, {})) - set(template["Parameters"])):
+            faults.add(path, f"{name}: {parameter} is no parameter")
+
+
+def check_buckets(template, faults):
+    for name, bucket in of_type(template, "AWS::S3::Bucket").items():
+        where = f"deploy/ecs/objects.yaml: {name}"
+        blocked = bucket["Properties"].get("PublicAccessBlockConfiguration", {})
+        all_four = len(blocked) == 4 and all(blocked.values())
+        faults.unless(all_four, where, "must be closed to the public in all four ways")
+        versions = bucket["Properties"].get("VersioningConfiguration", {}).get("Status")
+        faults.unless(versions == "Enabled", where, "must keep old versions")
+        faults.unless(bucket.get("DeletionPolicy") == "Retain", where, "must outlive its stack")
+
+
+def collected(platform):
+    """The patterns of metrics that the collector hands to CloudWatch."""
+    config = platform["Resources"]["CollectorConfig"]["Properties"]["Value"]["Fn::Sub"]
+    return [pattern.strip("^$") for pattern in re.findall(r'- "(\^[^"]+)"', config)]
+
+
+def main():
+    faults = Faults()
+    files = sorted(str(path) for path in FOLDER.glob("*.yaml"))
+    faults.tool("cfn-lint", *files)
+    for path in files:
+        for line in anchors(Path(path).read_text()):
+            faults.add(f"{path}:{line}", "YAML aliases are not known to CloudFormation")
+    templates = load_all()
+    known = contracts()
+    check_names(templates, faults)
+    check_parameters(templates, faults)
+    check_buckets(templates["objects"], faults)
+    environments = {}
+    for name, contract in known.items():
+        ecs_service.check_service(name, templates[name], contract, collected(templates["platform"]), faults)
+        main_container = ecs_service.container(templates[name], name)
+        environments[name] = {item["Name"]: item["Value"] for item in main_container.get("Environment", [])}
+    ecs_queues.check_queues(templates, known, environments, faults)
+    ecs_queues.check_senders(templates, known, faults)
+    faults.exit()
+
+
+if __name__ == "__main__":
+    main()

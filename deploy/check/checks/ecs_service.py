@@ -1,0 +1,137 @@
+"""One service's stack against its contract."""
+
+import re
+
+from .common import settings
+from .templates import default, imported, listed, of_type
+
+# Fargate's longest.
+STOP_TIMEOUT_SECONDS_MAX = 120
+STOP_SLACK_SECONDS = 5
+
+
+def container(template, name):
+    definitions = list(of_type(template, "AWS::ECS::TaskDefinition").values())[0]["Properties"]["ContainerDefinitions"]
+    return next(definition for definition in definitions if definition["Name"] == name)
+
+
+def queue_export(name, need, environment):
+    """`OrdersQueue` or `OrdersDeadLetters`: which queue of the queues stack a service means by a need."""
+    named = imported(environment.get(need["setting"]))
+    if not named:
+        return None
+    queue = named.removesuffix("Name")
+    return queue.removesuffix("Queue") + "DeadLetters" if need["dead_letters"] else queue
+
+
+def check_container(name, template, contract, faults):
+    where = f"deploy/ecs/{name}.yaml"
+    main = container(template, name)
+    environment = {item["Name"]: item["Value"] for item in main.get("Environment", [])}
+    secrets = {item["Name"]: item["ValueFrom"] for item in main.get("Secrets", [])}
+    known = settings(contract)
+    for setting in known.values():
+        variable = setting["name"]
+        given = variable in environment or variable in secrets
+        faults.unless(given or not setting["required"], where, f"{variable} is not set, and {name} needs it")
+        faults.unless(not (setting["secret"] and variable in environment), where, f"{variable} is a secret and stands open")
+    for variable in sorted((set(environment) | set(secrets)) - set(known)):
+        faults.add(where, f"{variable} is set, and {name} does not read it")
+    ports = {mapping["ContainerPort"] for mapping in main["PortMappings"]}
+    wanted = set(contract["ports"].values())
+    faults.unless(ports == wanted, where, f"ports are {sorted(ports)}, and {name} has {sorted(wanted)}")
+    stop = main.get("StopTimeout", 30)
+    needed = contract["stop_seconds_max"] + STOP_SLACK_SECONDS
+    faults.unless(
+        needed <= stop <= STOP_TIMEOUT_SECONDS_MAX, where, f"StopTimeout is {stop}, must be {needed} to {STOP_TIMEOUT_SECONDS_MAX}"
+    )
+    faults.unless(main.get("ReadonlyRootFilesystem") is True, where, "the file system must be read-only")
+    faults.unless(str(main.get("User", "0")) not in ("0", "root"), where, "runs as root")
+    dropped = main.get("LinuxParameters", {}).get("Capabilities", {}).get("Drop")
+    faults.unless(dropped == ["ALL"], where, "all capabilities must be dropped")
+    probe = main.get("HealthCheck", {}).get("Command")
+    faults.unless(probe == ["CMD", f"/usr/local/bin/{name}", "healthcheck"], where, "the health check must be its own")
+    mode = main["LogConfiguration"]["Options"].get("mode")
+    faults.unless(mode == "non-blocking", where, "logging must not hold up the process")
+    return environment, secrets
+
+
+def granted(template, role):
+    """(action, resource) of a role's own policies."""
+    pairs = set()
+    for policy in template["Resources"][role]["Properties"].get("Policies", []):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for resource in listed(statement["Resource"]):
+                for action in listed(statement["Action"]):
+                    pairs.add((action, imported(resource) or str(resource)))
+    return pairs
+
+
+def check_actions(name, template, contract, environment, faults):
+    """The task may do what its contract names, and nothing else."""
+    where = f"deploy/ecs/{name}.yaml: TaskRole"
+    needed = set()
+    for need in contract["queues"]:
+        queue = queue_export(name, need, environment)
+        if queue:
+            needed |= {(action, f"{queue}Arn") for action in need["actions"]}
+        else:
+            faults.add(where, f"{need['setting']} leads to no queue of the queues stack")
+    may = granted(template, "TaskRole")
+    for action, resource in sorted(needed - may):
+        faults.add(where, f"does not grant {action} on {resource}, which {name} needs")
+    for action, resource in sorted(may - needed):
+        faults.add(where, f"grants {action} on {resource}, which {name} does not need")
+
+
+def check_start(name, template, secrets, faults):
+    """ECS may read the secrets that the task is given, and no others."""
+    where = f"deploy/ecs/{name}.yaml: ExecutionRole"
+    may = {resource for action, resource in granted(template, "ExecutionRole") if action == "secretsmanager:GetSecretValue"}
+    needed = {imported(value) for value in secrets.values()}
+    faults.unless(may == needed, where, f"may read {sorted(may)}, and the task needs {sorted(needed)}")
+
+
+def check_deployment(name, template, faults):
+    where = f"deploy/ecs/{name}.yaml: Service"
+    service = template["Resources"]["Service"]["Properties"]
+    deployment = service["DeploymentConfiguration"]
+    faults.unless(deployment["MinimumHealthyPercent"] >= 100, where, "a deploy must not take away what runs")
+    alarms = deployment.get("Alarms", {})
+    rolls_back = alarms.get("Enable") and alarms.get("Rollback") and alarms.get("AlarmNames")
+    faults.unless(rolls_back, where, "a deploy must be rolled back by alarms")
+    if deployment["Strategy"] == "ROLLING":
+        breaker = deployment.get("DeploymentCircuitBreaker", {})
+        faults.unless(breaker.get("Enable") and breaker.get("Rollback"), where, "needs a circuit breaker that rolls back")
+    else:
+        advanced = service["LoadBalancers"][0].get("AdvancedConfiguration", {})
+        two = advanced.get("AlternateTargetGroupArn") and advanced.get("ProductionListenerRule")
+        faults.unless(two, where, f"{deployment['Strategy']} needs a second target group and the rule that leads to them")
+    least, most = (default(template, {"Ref": bound}) for bound in ("TasksMin", "TasksMax"))
+    faults.unless(1 <= least <= most, where, f"TasksMin {least} and TasksMax {most} leave no room")
+
+
+def check_alarms(name, template, contract, collected, faults):
+    """Every alarm of the contract is there, and its metric reaches CloudWatch."""
+    where = f"deploy/ecs/{name}.yaml"
+    there = [alarm["Properties"] for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()]
+    for wanted in contract["alarms"]:
+        metric = wanted["metric"]
+        faults.unless(any(re.fullmatch(one, metric) for one in collected), "deploy/ecs/platform.yaml", f"{metric} is not collected")
+        alarms = [alarm for alarm in there if alarm.get("MetricName") == metric]
+        faults.unless(alarms, where, f"has no alarm on {metric}: {wanted['why']}")
+        for alarm in alarms:
+            seconds = alarm["Period"] * alarm["EvaluationPeriods"]
+            found = (alarm["Threshold"], seconds, alarm["ComparisonOperator"], alarm["Statistic"])
+            statistic = "Maximum" if wanted["kind"] == "gauge" else "Sum"
+            due = (wanted["at_least"], wanted["seconds"], "GreaterThanOrEqualToThreshold", statistic)
+            faults.unless(found == due, where, f"the alarm on {metric} is {found}, and must be {due}")
+            faults.unless(alarm.get("AlarmActions"), where, f"the alarm on {metric} wakes nobody")
+
+
+def check_service(name, template, contract, collected, faults):
+    environment, secrets = check_container(name, template, contract, faults)
+    check_actions(name, template, contract, environment, faults)
+    check_start(name, template, secrets, faults)
+    check_deployment(name, template, faults)
+    check_alarms(name, template, contract, collected, faults)

@@ -1,0 +1,228 @@
+"""Every rule about the stacks is broken once, and must be heard."""
+
+import copy
+import unittest
+
+from . import ecs, ecs_queues, ecs_service
+from .common import Faults, contracts
+from .templates import anchors, load_all
+
+TEMPLATES = load_all()
+CONTRACTS = contracts()
+
+
+def service_faults(name, change=lambda template, contract: None):
+    template, contract = copy.deepcopy(TEMPLATES[name]), copy.deepcopy(CONTRACTS[name])
+    change(template, contract)
+    faults = Faults()
+    ecs_service.check_service(name, template, contract, ecs.collected(TEMPLATES["platform"]), faults)
+    return faults.lines
+
+
+def queue_faults(change=lambda template: None):
+    templates = TEMPLATES | {"queues": copy.deepcopy(TEMPLATES["queues"])}
+    change(templates["queues"])
+    environments = {
+        name: {item["Name"]: item["Value"] for item in ecs_service.container(TEMPLATES[name], name).get("Environment", [])}
+        for name in CONTRACTS
+    }
+    faults = Faults()
+    ecs_queues.check_queues(templates, CONTRACTS, environments, faults)
+    return faults.lines
+
+
+def main_of(template, name):
+    return ecs_service.container(template, name)
+
+
+class Services(unittest.TestCase):
+    def breaks(self, name, change, expected):
+        self.assertEqual(service_faults(name), [], "the stack as it is")
+        heard = service_faults(name, change)
+        self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
+
+    def test_a_variable_that_is_needed_and_not_set(self):
+        def change(template, _):
+            main = main_of(template, "gateway")
+            main["Environment"] = [item for item in main["Environment"] if item["Name"] != "AUTH_ISSUER"]
+
+        self.breaks("gateway", change, "AUTH_ISSUER is not set")
+
+    def test_a_setting_that_the_code_gets_tomorrow(self):
+        def change(_, contract):
+            contract["settings"].append({"name": "NEW_QUEUE", "required": True, "secret": False})
+
+        self.breaks("orders", change, "NEW_QUEUE is not set")
+
+    def test_a_variable_that_nobody_reads(self):
+        self.breaks(
+            "orders",
+            lambda template, _: main_of(template, "orders")["Environment"].append({"Name": "POLL_WAITS", "Value": "1s"}),
+            "POLL_WAITS is set, and orders does not read it",
+        )
+
+    def test_a_secret_that_stands_open(self):
+        def change(template, _):
+            main = main_of(template, "catalog")
+            main["Secrets"] = [item for item in main["Secrets"] if item["Name"] != "SERVICE_TOKEN"]
+            main["Environment"].append({"Name": "SERVICE_TOKEN", "Value": "for all to read"})
+
+        self.breaks("catalog", change, "SERVICE_TOKEN is a secret and stands open")
+
+    def test_a_stop_that_comes_before_the_drain_is_over(self):
+        self.breaks(
+            "orders", lambda template, _: main_of(template, "orders").update(StopTimeout=90), "StopTimeout is 90"
+        )
+
+    def test_a_stop_timeout_that_fargate_does_not_have(self):
+        self.breaks(
+            "gateway", lambda template, _: main_of(template, "gateway").update(StopTimeout=500), "StopTimeout is 500"
+        )
+
+    def test_an_action_that_is_not_needed(self):
+        def change(template, _):
+            statement = template["Resources"]["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+            statement["Action"].append("sqs:PurgeQueue")
+
+        self.breaks("orders", change, "grants sqs:PurgeQueue on OrdersQueueArn, which orders does not need")
+
+    def test_an_action_on_everything(self):
+        def change(template, _):
+            statements = template["Resources"]["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            statements.append({"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"})
+
+        self.breaks("gateway", change, "grants sqs:SendMessage on *")
+
+    def test_an_action_that_is_needed_and_not_granted(self):
+        def change(_, contract):
+            contract["queues"][0]["actions"].append("sqs:GetQueueAttributes")
+
+        self.breaks("orders", change, "does not grant sqs:GetQueueAttributes on OrdersQueueArn")
+
+    def test_a_secret_that_the_task_may_not_read(self):
+        def change(template, _):
+            main_of(template, "catalog")["Secrets"].append(
+                {"Name": "TOKEN", "ValueFrom": {"Fn::ImportValue": {"Fn::Sub": "${Environment}-CacheUrl"}}}
+            )
+
+        self.breaks("catalog", change, "and the task needs")
+
+    def test_a_deploy_that_takes_away_what_runs(self):
+        def change(template, _):
+            template["Resources"]["Service"]["Properties"]["DeploymentConfiguration"]["MinimumHealthyPercent"] = 0
+
+        self.breaks("orders", change, "a deploy must not take away what runs")
+
+    def test_a_deploy_that_no_alarm_rolls_back(self):
+        def change(template, _):
+            del template["Resources"]["Service"]["Properties"]["DeploymentConfiguration"]["Alarms"]
+
+        self.breaks("gateway", change, "a deploy must be rolled back by alarms")
+
+    def test_a_canary_without_a_second_target_group(self):
+        def change(template, _):
+            del template["Resources"]["Service"]["Properties"]["LoadBalancers"][0]["AdvancedConfiguration"]
+
+        self.breaks("gateway", change, "CANARY needs a second target group")
+
+    def test_an_alarm_that_is_missing(self):
+        self.breaks("orders", lambda template, _: template["Resources"].pop("TapClosedAlarm"), "has no alarm on queue_tap_closed")
+
+    def test_an_alarm_that_waits_longer_than_the_contract(self):
+        def change(template, _):
+            template["Resources"]["TapClosedAlarm"]["Properties"]["EvaluationPeriods"] = 60
+
+        self.breaks("orders", change, "the alarm on queue_tap_closed is")
+
+    def test_a_metric_that_is_not_collected(self):
+        def change(_, contract):
+            contract["alarms"][0]["metric"] = "queue_deaths"
+
+        self.breaks("orders", change, "queue_deaths is not collected")
+
+    def test_a_shell_in_front_of_the_health_check(self):
+        self.breaks(
+            "catalog",
+            lambda template, _: main_of(template, "catalog")["HealthCheck"].update(Command=["CMD-SHELL", "curl localhost"]),
+            "the health check must be its own",
+        )
+
+
+class Queues(unittest.TestCase):
+    def breaks(self, change, expected):
+        self.assertEqual(queue_faults(), [], "the stack as it is")
+        heard = queue_faults(change)
+        self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
+
+    def orders(self, template):
+        return template["Resources"]["OrdersQueue"]["Properties"]
+
+    def test_a_queue_that_is_not_fifo(self):
+        self.breaks(lambda template: self.orders(template).pop("FifoQueue"), "FifoQueue must be True")
+
+    def test_a_queue_that_forgets_sooner(self):
+        self.breaks(lambda template: self.orders(template).update(MessageRetentionPeriod=345600), "MessageRetentionPeriod must be")
+
+    def test_a_queue_without_dead_letters(self):
+        self.breaks(lambda template: self.orders(template).pop("RedrivePolicy"), "OrdersQueue: has no dead-letter queue")
+
+    def test_receives_that_a_few_deploys_use_up(self):
+        self.breaks(lambda template: template["Parameters"]["ReceivesMax"].update(Default=5), "maxReceiveCount is 5")
+
+    def test_dead_letters_that_wake_nobody(self):
+        self.breaks(
+            lambda template: template["Resources"].pop("OrdersDeadLettersAlarm"), "OrdersDeadLetters: a dead letter wakes nobody"
+        )
+
+    def test_messages_that_wait_unheard(self):
+        self.breaks(lambda template: template["Resources"].pop("OrdersOldestAlarm"), "nobody hears when messages wait")
+
+    def test_a_visibility_that_is_not_the_workers(self):
+        self.breaks(lambda template: template["Parameters"]["VisibilitySeconds"].update(Default=30), "VisibilityTimeout is 30")
+
+    def test_a_queue_without_tls(self):
+        self.breaks(lambda template: template["Resources"].pop("OrdersQueuePolicy"), "may be used without TLS")
+
+    def test_somebody_else_who_sends_orders(self):
+        templates = copy.deepcopy(TEMPLATES)
+        statement = templates["catalog"]["Resources"]["TaskRole"]["Properties"]
+        statement["Policies"] = copy.deepcopy(templates["gateway"]["Resources"]["TaskRole"]["Properties"]["Policies"])
+        faults = Faults()
+        ecs_queues.check_senders(templates, CONTRACTS, faults)
+        self.assertIn("orders may be sent by ['catalog', 'gateway']", faults.lines[0])
+
+
+class Stacks(unittest.TestCase):
+    def test_a_name_that_no_stack_before_exports(self):
+        templates = copy.deepcopy(TEMPLATES)
+        del templates["queues"]["Outputs"]["OrdersQueueArn"]
+        faults = Faults()
+        ecs.check_names(templates, faults)
+        self.assertIn("deploy/ecs/orders.yaml: asks for OrdersQueueArn, which no stack before it exports", faults.lines)
+
+    def test_an_environment_that_lacks_a_parameter_or_has_one_that_is_none(self):
+        given = {"environment": "dev", "stacks": {"network": {"OperatorMail": "me@example.com", "NatGateways": "three"}}}
+        faults = Faults()
+        ecs.check_environment("dev.json", given, {"network": TEMPLATES["network"]}, faults)
+        self.assertEqual(
+            faults.lines,
+            [
+                "dev.json: network: OperatorsEmail is not set",
+                "dev.json: network: NatGateways must be one of ['one', 'per-zone']",
+                "dev.json: network: OperatorMail is no parameter",
+            ],
+        )
+
+    def test_a_bucket_that_is_open(self):
+        template = copy.deepcopy(TEMPLATES["objects"])
+        del template["Resources"]["MediaBucket"]["Properties"]["PublicAccessBlockConfiguration"]["BlockPublicPolicy"]
+        faults = Faults()
+        ecs.check_buckets(template, faults)
+        self.assertEqual(faults.lines, ["deploy/ecs/objects.yaml: MediaBucket: must be closed to the public in all four ways"])
+
+    def test_yaml_that_cloudformation_does_not_know(self):
+        self.assertEqual(anchors("a: &x\n  b: 1\nc: *x\nd:\n  <<: *x\ne: 'a & b'\n"), [1, 3, 5])
+
+
+if __name__ == "__main__":
+    unittest.main()

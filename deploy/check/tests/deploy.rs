@@ -65,6 +65,11 @@ fn the_stacks_keep_every_services_contract() {
 }
 
 #[test]
+fn the_workflows_are_well_made_and_give_nothing_away() {
+    check(&["checks.pipeline"]);
+}
+
+#[test]
 fn an_auditor_finds_nothing_in_the_stacks_that_is_not_explained() {
     let config = "deploy/check/checkov.yaml";
     run(Checks::with_checkov, &["checkov.main", "--config-file", config]);

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""What Steelyard costs a month on AWS, and the classic case beside it: `deploy/costs/model.py > docs/COSTS.md`.
+
+Prices are in prices.json with where each was read; quantities are counted in the templates, measured
+(docs/PERFORMANCE.md), or assumed, and assumptions are named below and in the page.
+"""
+
+import json
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PRICES = json.loads((HERE / "prices.json").read_text())
+SCALES = {"10,000": 10_000, "1 million": 1_000_000, "100 million": 100_000_000}
+
+# Measured on a quiet machine, the slower of two: CPU ms an order of all our services, and of their peers as most teams
+# ship them (Node.js: intake and worker).
+OUR_CPU_MS, CLASSIC_CPU_MS = Decimal("0.55"), Decimal("1.75")
+# Assumed: busiest second against the mean; how much of a core may be used; a document an order; a year of everything kept.
+PEAK, LOAD_MAX, DOCUMENT_KB, MONTHS_KEPT, MONTHS_WARM = 20, Decimal("0.6"), 50, 12, 2
+# Assumed: rows and indexes of an order, and I/Os of Aurora.
+ROW_KB, IOS = 6, 12
+# Four messages an order, sent and received in batches of six, intake singly.
+SQS_REQUESTS = Decimal("2.83")
+# Long polls of one consumer, 20 s each, in millions a month.
+IDLE_POLLS = Decimal("0.1296")
+LOG_GB_PER_MILLION = Decimal("3.7")
+# Metrics that the collector hands on, and Container Insights' own: counted roughly.
+METRICS = 45
+
+
+def price(name):
+    return Decimal(PRICES[name]["price"])
+
+
+def counted(kind):
+    """How many resources of a kind the templates have."""
+    return sum(text.read_text().count(f"Type: {kind}\n") for text in (HERE.parent / "ecs").glob("*.yaml"))
+
+
+def task():
+    """A quarter of a core and half a GB, a month."""
+    return price("hours") * (price("fargate_vcpu") / 4 + price("fargate_gb") / 2)
+
+
+def cores_at_peak(orders, cpu_ms):
+    mean = Decimal(orders) / (price("hours") * 3600)
+    return mean * PEAK * cpu_ms / 1000 / LOAD_MAX
+
+
+def documents_gb(orders, months):
+    return Decimal(orders) * DOCUMENT_KB * months / 1_000_000
+
+
+def steelyard(orders):
+    millions = Decimal(orders) / 1_000_000
+    hours = price("hours")
+    # Two of each service; workers above the first are on Spot. Load adds tasks above these eight.
+    spare = max(Decimal(0), cores_at_peak(orders, OUR_CPU_MS) * 4 - 8)
+    return {
+        "Fargate": task() * (7 + price("spot") + spare),
+        "Aurora": hours * price("aurora_acu") + price("aurora_io") * IOS * millions
+        + price("aurora_gb") * Decimal(orders) * ROW_KB * MONTHS_KEPT / 1_000_000,
+        "Valkey": hours * price("cache_node") * 2,
+        "SQS": price("sqs") * (SQS_REQUESTS * millions + IDLE_POLLS * 2),
+        "Balancer and firewall": hours * (price("alb") + price("alb_lcu")) + price("waf") + price("waf_requests") * 2 * millions,
+        "Network": hours * 2 * (price("nat") + price("endpoint")),
+        "S3": price("s3_put") * millions + documents_gb(orders, MONTHS_WARM) * price("s3_gb")
+        + documents_gb(orders, MONTHS_KEPT - MONTHS_WARM) * price("s3_cold_gb"),
+        "Logs, metrics, alarms": price("logs_gb") * LOG_GB_PER_MILLION * millions + price("metric") * METRICS
+        + price("alarm") * max(0, counted("AWS::CloudWatch::Alarm") - 10) + price("dashboard"),
+        "Secrets": price("secret") * counted("AWS::SecretsManager::Secret"),
+    }
+
+
+def classic(orders):
+    millions = Decimal(orders) / 1_000_000
+    # Web, workers and a broker, each twice; a t3.medium has two cores and gives a fifth of them for good.
+    more = max(Decimal(0), cores_at_peak(orders, CLASSIC_CPU_MS) - 6)
+    return {
+        "Servers": price("server") * (6 + more / 2),
+        "Postgres (RDS, Multi-AZ)": price("hours") * price("rds_hour"),
+        "Its disk: orders": price("rds_gb") * Decimal(orders) * ROW_KB * MONTHS_KEPT / 1_000_000,
+        "Its disk: documents": price("rds_gb") * documents_gb(orders, MONTHS_KEPT),
+        "Balancer": price("hours") * (price("alb") + price("alb_lcu")),
+        "Network": price("hours") * 2 * price("nat"),
+        "Logs": price("logs_gb") * LOG_GB_PER_MILLION * millions,
+    }
+
+
+def dollars(amount):
+    return f"{amount.quantize(Decimal(1), ROUND_HALF_UP):,}"
+
+
+def table(model):
+    columns = {name: model(orders) for name, orders in SCALES.items()}
+    lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+    for part in next(iter(columns.values())):
+        lines.append(f"| {part} | " + " | ".join(dollars(column[part]) for column in columns.values()) + " |")
+    totals = [sum(column.values()) for column in columns.values()]
+    lines.append("| **together** | " + " | ".join(f"**{dollars(total)}**" for total in totals) + " |")
+    per_thousand = [total * 1000 / orders for total, orders in zip(totals, SCALES.values())]
+    lines.append("| per 1,000 orders | " + " | ".join(str(each.quantize(Decimal("0.001"))) for each in per_thousand) + " |")
+    return "\n".join(lines)
+
+
+def page():
+    sources = "\n".join(
+        f"| {name} | {entry['price']} | {entry['unit']} | {entry['source']} |" for name, entry in PRICES.items() if name != "region"
+    )
+    return f"""# What it costs
+
+Written by `deploy/costs/model.py > docs/COSTS.md`; a test runs it again and compares. USD a month, by orders a month, in the
+highly available form of `deploy/ecs` (two zones, a reader, two of each service), a year after its start.
+
+## Steelyard
+
+{table(steelyard)}
+
+## The classic case
+
+Web servers, workers and a message broker on machines that are always there, documents as binary columns in Postgres.
+
+{table(classic)}
+
+## What to read from it
+
+- At few orders the floor is the bill, and the two are much alike: balancer, two NAT gateways and a database that is
+  always there cost the same whatever runs on them. `NatGateways: one` and `HighlyAvailable: "no"` are the levers.
+- Orders themselves are nearly free. Above some millions it is documents that decide: a GB in Multi-AZ Postgres costs ten
+  times one in S3, and fifty-seven times one in a cold pack; backups and larger machines for it are not even counted.
+- One PUT per document is the largest part of S3's bill; packs save on storage, not on that.
+
+## Assumed
+
+Busiest second {PEAK} times the mean, cores used to {int(LOAD_MAX * 100)}%, {DOCUMENT_KB} KB of documents an order, kept
+{MONTHS_KEPT} months of which {MONTHS_WARM} warm, {ROW_KB} KB of rows and {IOS} I/Os of Aurora an order (not measured),
+{SQS_REQUESTS} SQS requests an order. CPU an order: {OUR_CPU_MS} ms as measured ([PERFORMANCE](PERFORMANCE.md)), against
+{CLASSIC_CPU_MS} ms of a Node.js intake and worker as most teams ship them, measured beside it; at these scales it hardly shows. Traffic out is the same in both cases and left out.
+Staff is left out, too.
+
+## Prices
+
+{PRICES["region"]}. "From memory" was not looked up again.
+
+| | USD | per | read |
+|---|---:|---|---|
+{sources}
+"""
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -140,10 +140,11 @@ impl Client {
         );
     }
 
-    /// Units of a product that can be ordered.
+    /// Units of a product that can be ordered: the catalog's own word, not a copy of some seconds ago.
     pub async fn available(&self, sku: &str) -> i64 {
         let answer = self
             .call(Method::GET, &format!("/v1/products/{sku}"))
+            .header("cache-control", "no-cache")
             .send()
             .await;
         let body = answer

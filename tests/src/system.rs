@@ -55,6 +55,7 @@ pub struct System {
     ports: HashMap<Part, (u16, u16)>,
     running: HashMap<Part, Running>,
     stop_notice: &'static str,
+    copies_fresh: &'static str,
 }
 
 impl System {
@@ -104,12 +105,18 @@ impl System {
             ports: HashMap::new(),
             running: HashMap::new(),
             stop_notice: "0s",
+            copies_fresh: "2s",
         }
     }
 
     /// Gateways started from here on announce a stop this long before they carry it out.
     pub fn announce_stops(&mut self, notice: &'static str) {
         self.stop_notice = notice;
+    }
+
+    /// Gateways started from here on believe their copies of products for so long.
+    pub fn believe_copies_for(&mut self, time: &'static str) {
+        self.copies_fresh = time;
     }
 
     /// Starts a part and waits until it is ready.
@@ -251,6 +258,7 @@ impl System {
             ("AWS_REGION", "us-east-1".to_owned()),
             ("POLL_WAIT", "1s".to_owned()),
             ("STOP_NOTICE", self.stop_notice.to_owned()),
+            ("PRODUCT_FRESH_MAX", self.copies_fresh.to_owned()),
             ("ORDERS_QUEUE", ORDERS.to_owned()),
             ("DOCUMENTS_QUEUE", DOCUMENTS.to_owned()),
             ("WEBHOOKS_QUEUE", WEBHOOKS.to_owned()),

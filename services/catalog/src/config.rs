@@ -2,6 +2,7 @@
 
 use steelyard_runtime::config::{Env, Faults, Secret};
 use steelyard_runtime::http::Listen;
+use steelyard_status::RedisUrl;
 
 /// The port of `LISTEN_ADDR`'s default.
 pub const PORT: u16 = 8_081;
@@ -15,6 +16,9 @@ pub struct Config {
     pub listen: Listen,
     /// `DATABASE_URL`: Postgres; the tables are in the schema `catalog`.
     pub database_url: Secret,
+    /// `REDIS_URL`: where gateways hear that a product changed; unset, their copies are as old as
+    /// they let them become.
+    pub redis_url: Option<Secret>,
     /// `SERVICE_TOKEN`: what peers present, at least 16 characters.
     pub service_token: Secret,
     /// `DATABASE_CONNECTIONS_MAX`: 1–100, default 8.
@@ -32,6 +36,10 @@ impl Config {
         let mut reader = env.reader();
         let listen = Listen::read(&mut reader, PORT, ADMIN_PORT);
         let database_url = reader.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
+        let redis_url = match env.get("REDIS_URL") {
+            Some(_) => reader.secret_like("REDIS_URL", str::parse::<RedisUrl>),
+            None => None,
+        };
         let service_token = reader.secret("SERVICE_TOKEN", 16);
         let database_connections_max = reader.within("DATABASE_CONNECTIONS_MAX", 8, 1..=100);
         let import_bytes_max = reader.within("IMPORT_BYTES_MAX", 4 << 30, 1..=u64::MAX);
@@ -39,6 +47,7 @@ impl Config {
             Some(Self {
                 listen,
                 database_url: database_url?,
+                redis_url,
                 service_token: service_token?,
                 database_connections_max,
                 import_bytes_max,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{Doors, Health, Listen, OpenError};
 use steelyard_runtime::telemetry::Metrics;
+use steelyard_status::{ProductNews, Redis};
 use steelyard_store::{Database, InvalidUrl, MigrateError, PoolOptions, migrator};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ pub enum Error {
     /// `DATABASE_URL` cannot be used.
     #[error("DATABASE_URL: {0}")]
     Url(#[from] InvalidUrl),
+    /// `REDIS_URL` cannot be used.
+    #[error("REDIS_URL: {0}")]
+    Redis(#[from] steelyard_status::Error),
     /// A listener could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -39,6 +43,7 @@ pub struct Catalog {
     doors: Doors,
     database: Database,
     token: Secret,
+    news: Option<ProductNews>,
     import_bytes_max: u64,
 }
 
@@ -54,10 +59,13 @@ impl Catalog {
         };
         let migrations = migrator([(1, "catalog", include_str!("../migrations/0001_catalog.sql"))]);
         let database = Database::new(config.database_url.expose(), &options, migrations)?;
+        let redis = config.redis_url.as_ref();
+        let redis = redis.map(|url| Redis::new(url.expose())).transpose()?;
         Ok(Self {
             doors: Doors::open(&config.listen).await?,
             database,
             token: config.service_token.clone(),
+            news: redis.map(ProductNews::start),
             import_bytes_max: config.import_bytes_max,
         })
     }
@@ -76,7 +84,7 @@ impl Catalog {
         let known = self.database.clone();
         let health = Health::new().ready("postgres", move || known.check());
         let app = App::new(self.database.clone(), self.import_bytes_max);
-        let routes = routes(app, self.token);
+        let routes = routes(app, self.token, self.news);
         let tended = CancellationToken::new();
         let serve = async {
             let served = self

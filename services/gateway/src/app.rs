@@ -13,7 +13,7 @@ use crate::auth::{Authenticator, Caller};
 use crate::config::Limits;
 use crate::intake::RateLimiter;
 use crate::ops::{Lines, Pace};
-use crate::products::Copies;
+use crate::products::{Copies, Flights};
 use crate::receipts::Receipts;
 
 /// Everything behind the routes. One producer: orders of all connections share its batches.
@@ -28,6 +28,8 @@ pub(crate) struct App {
     pub(crate) orders: Internal,
     pub(crate) catalog: Internal,
     pub(crate) copies: Copies,
+    /// Questions to the catalog, each asked once for all who wait.
+    pub(crate) flights: Arc<Flights>,
     /// The queues, for operators.
     pub(crate) lines: Lines,
     /// How long "not yet" takes.

@@ -70,8 +70,14 @@ pub struct Limits {
     pub rate: Option<Rate>,
     /// `EVENT_STREAMS_MAX` (default 1,000): open event streams.
     pub event_streams_max: usize,
-    /// `PRODUCT_CACHE_BYTES_MAX` (default 8 MiB): last good copies of product answers.
+    /// `PRODUCT_CACHE_BYTES_MAX` (default 8 MiB): copies of product answers.
     pub product_cache_bytes_max: u64,
+    /// `PRODUCT_FRESH_MAX` (default `2s`): how long such a copy is believed without asking the
+    /// catalog, unless a change is heard sooner. `0s` asks each time.
+    pub product_fresh_max: Duration,
+    /// `CATALOG_WAIT_MAX` (default `3s`): how long the catalog may take to answer a call; after that
+    /// the last good copy answers.
+    pub catalog_max: Duration,
     /// `IMPORT_BYTES_MAX` (default 256 MiB): the body of one product import.
     pub import_bytes_max: u64,
     /// `STOP_NOTICE` (default `5s`): after a stop, requests are taken for this long while `/readyz`
@@ -87,6 +93,8 @@ impl Default for Limits {
             rate: None,
             event_streams_max: 1_000,
             product_cache_bytes_max: 8 << 20,
+            product_fresh_max: Duration::from_secs(2),
+            catalog_max: Duration::from_secs(3),
             import_bytes_max: 256 << 20,
             stop_notice: Duration::from_secs(5),
             drain_max: Duration::from_secs(25),
@@ -152,6 +160,8 @@ impl Config {
             ),
             product_cache_bytes_max: reader
                 .or("PRODUCT_CACHE_BYTES_MAX", default.product_cache_bytes_max),
+            product_fresh_max: reader.duration_or("PRODUCT_FRESH_MAX", default.product_fresh_max),
+            catalog_max: reader.duration_or("CATALOG_WAIT_MAX", default.catalog_max),
             import_bytes_max: reader.or("IMPORT_BYTES_MAX", default.import_bytes_max),
             stop_notice: reader.duration_or("STOP_NOTICE", default.stop_notice),
             drain_max: reader.duration_or("DRAIN_MAX", default.drain_max),

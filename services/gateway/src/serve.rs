@@ -7,7 +7,7 @@ use axum::Router;
 use steelyard_queue::Producer;
 use steelyard_runtime::client::Internal;
 use steelyard_runtime::http::{Drain, Health, envelope};
-use steelyard_status::{ReceiptReader, ReceiptWriter, Redis, Watch};
+use steelyard_status::{ReceiptReader, ReceiptWriter, Redis, Watch, watch_products};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::deps::Deps;
 use crate::intake::RateLimiter;
 use crate::ops::{self, Lines, Pace};
-use crate::products::Copies;
+use crate::products::{Copies, Flights};
 use crate::receipts::Receipts;
 use crate::{openapi, orders, problems, products};
 
@@ -26,8 +26,6 @@ use crate::{openapi, orders, problems, products};
 const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How long the orders service may take: beyond that the receipt answers.
 const ORDERS_MAX: Duration = Duration::from_secs(3);
-/// How long the catalog may take: beyond that the last good copy answers.
-const CATALOG_MAX: Duration = Duration::from_secs(3);
 /// How long messages and receipts in hand may take to leave after the last request.
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(5);
 
@@ -58,20 +56,28 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
         issuer: auth.issuer.clone(),
         producer: producer.clone(),
         receipts: Receipts::new(writer, ReceiptReader::new(redis.clone())),
-        watch: Watch::start(redis, stop.clone()),
+        watch: Watch::start(redis.clone(), stop.clone()),
         orders: Internal::new("orders", config.orders.clone(), token.clone(), ORDERS_MAX)?,
         catalog: Internal::new(
             "catalog",
             config.catalog.clone(),
             token.clone(),
-            CATALOG_MAX,
+            config.limits.catalog_max,
         )?,
-        copies: Copies::new(config.limits.product_cache_bytes_max),
+        copies: Copies::new(
+            config.limits.product_cache_bytes_max,
+            config.limits.product_fresh_max,
+        ),
+        flights: Arc::<Flights>::default(),
         lines: Lines::new(&config, &transport, &producer),
         pace: Pace::default(),
         event_streams: Arc::new(Semaphore::new(config.limits.event_streams_max)),
         limits: config.limits.clone(),
         stop: stop.clone(),
+    });
+    let told = Arc::clone(&app);
+    watch_products(redis, stop.clone(), move |changed| {
+        told.copies.heard(&changed);
     });
     let ready = producer.clone();
     // Redis and the services behind are no reason to be taken out of the balancer: orders are

@@ -1,4 +1,4 @@
-//! Order receipts and live status over Redis: what lets a shopper see an order while everything
+//! Order receipts, live status and product changes over Redis: what lets a shopper see an order while everything
 //! behind the gateway is down, and lets `Prefer: wait` and event streams answer at once.
 //!
 //! All of it is best effort. Nothing here may delay or fail the intake of an order, and nothing
@@ -34,19 +34,24 @@
 //! |---|---|---|
 //! | `steelyard:receipt:{order id}` | string, 14 days | the [`Receipt`](steelyard_domain::api::Receipt) as JSON; the first one stands |
 //! | `steelyard:order-status` | channel | JSON list of [`StatusChange`], one message per worker transaction |
+//! | `steelyard:product-changes` | channel | [`ProductsChanged`] as JSON, from the catalog to whoever keeps copies |
 //!
 //! # Limits
 //!
 //! A call takes at most [`CALL_MAX`]; [`RECEIPTS_QUEUED_MAX`] receipts wait to be written, more are
 //! dropped and counted (`status_receipts_dropped_total`); [`SUBSCRIPTIONS_MAX`] orders are watched
-//! at once by one process.
+//! at once by one process; [`PRODUCT_CHANGES_QUEUED_MAX`] product changes wait to be told, more are
+//! told as "all of them".
 
 mod connect;
+mod listen;
+mod products;
 mod push;
 mod receipts;
 mod watch;
 
 pub use connect::{CALL_MAX, Error, Redis};
+pub use products::{PRODUCT_CHANGES_QUEUED_MAX, ProductNews, ProductsChanged, watch_products};
 pub use push::{CHANGES_MAX, Publisher, StatusChange};
 pub use receipts::{RECEIPT_TTL, RECEIPTS_QUEUED_MAX, ReceiptReader, ReceiptWriter};
 pub use steelyard_redis::{InvalidUrl, RedisUrl};

@@ -2,28 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use metrics::gauge;
 use steelyard_domain::id::OrderId;
-use steelyard_redis::redis;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::connect::{Error, Redis};
+use crate::connect::Redis;
+use crate::listen::{Heard, listen};
 use crate::push::{CHANNEL, StatusChange};
 
 /// Subscriptions that one process may hold.
 pub const SUBSCRIPTIONS_MAX: usize = 10_000;
 /// Events that wait for one subscriber; it asks again when it has missed some.
 const EVENTS_MAX: usize = 16;
-/// A silent connection is probed this often: one whose peer vanished would stay silent for ever.
-const PROBE_EVERY: Duration = Duration::from_secs(10);
-const PROBE_MAX: Duration = Duration::from_secs(2);
-/// The pause before the next attempt to connect; it doubles up to the maximum.
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What a subscriber learns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +56,8 @@ impl Watch {
         };
         let listening = watch.clone();
         tokio::spawn(async move {
-            stop.run_until_cancelled(listening.listen(redis)).await;
+            let listen = listen(redis, CHANNEL, |heard| listening.hear(heard));
+            stop.run_until_cancelled(listen).await;
             listening.end();
         });
         watch
@@ -104,49 +97,10 @@ impl Watch {
         })
     }
 
-    async fn listen(&self, redis: Redis) {
-        let mut pause = PAUSE;
-        let mut away = false;
-        loop {
-            match redis.pubsub(CHANNEL).await {
-                Ok(pubsub) => {
-                    if away {
-                        tracing::info!("status changes arrive again");
-                    }
-                    pause = PAUSE;
-                    self.tell_all(&WatchEvent::MayHaveMissed);
-                    let error = self.relay(pubsub).await;
-                    tracing::warn!(%error, "status changes are not heard; connecting again");
-                }
-                Err(error) if !away => {
-                    tracing::warn!(%error, "status changes are not heard; connecting again");
-                }
-                Err(_) => {}
-            }
-            away = true;
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-    }
-
-    /// Hands on what arrives until the connection breaks.
-    async fn relay(&self, pubsub: redis::aio::PubSub) -> Error {
-        let (mut sink, mut messages) = pubsub.split();
-        let mut probe = tokio::time::interval(PROBE_EVERY);
-        loop {
-            tokio::select! {
-                message = messages.next() => match message {
-                    Some(message) => self.tell(message.get_payload_bytes()),
-                    None => return Error::Unavailable("the connection was closed".to_owned()),
-                },
-                _ = probe.tick() => {
-                    match tokio::time::timeout(PROBE_MAX, sink.ping::<redis::Value>()).await {
-                        Ok(Ok(_pong)) => {}
-                        Ok(Err(error)) => return steelyard_redis::Error::from(error).into(),
-                        Err(_elapsed) => return Error::TimedOut,
-                    }
-                }
-            }
+    fn hear(&self, heard: Heard<'_>) {
+        match heard {
+            Heard::Message(message) => self.tell(message),
+            Heard::MayHaveMissed => self.tell_all(&WatchEvent::MayHaveMissed),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The catalog's routes.
 
 mod etag;
+mod news;
 mod products;
 mod reservations;
 
@@ -14,6 +15,7 @@ use steelyard_domain::internal::paths;
 use steelyard_domain::ops::paths::QUOTES;
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{HttpError, envelope, require_service_token, with_deadline};
+use steelyard_status::ProductNews;
 use steelyard_store::Database;
 
 use crate::failure::database_away;
@@ -50,8 +52,8 @@ impl App {
     }
 }
 
-/// All routes, for peers that hold `token`.
-pub(crate) fn routes(app: App, token: Secret) -> Router {
+/// All routes, for peers that hold `token`. Changes of products are told to `news`.
+pub(crate) fn routes(app: App, token: Secret, news: Option<ProductNews>) -> Router {
     let product = |below: &str| format!("{}{below}", paths::PRODUCTS);
     let reserve = post(reservations::reserve).layer(DefaultBodyLimit::max(RESERVE_BYTES_MAX));
     let quote = post(reservations::quote).layer(DefaultBodyLimit::max(RESERVE_BYTES_MAX));
@@ -65,6 +67,7 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
         .route(paths::CONSUME, post(reservations::consume))
         .route(paths::RESTOCK, post(reservations::restock));
     let slow = Router::new().route(&product("/import"), post(products::import));
-    let routes = with_deadline(quick, ANSWER_MAX).merge(slow).with_state(app);
+    let routes = with_deadline(quick, ANSWER_MAX).merge(slow);
+    let routes = news::told(routes, news).with_state(app);
     envelope(require_service_token(routes, token), BODY_BYTES_MAX)
 }

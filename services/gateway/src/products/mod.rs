@@ -1,7 +1,9 @@
-//! Products: read by anyone, from the last good copy while the catalog is down; changed by those
-//! who may.
+//! Products: read by anyone, from copies that are fresh, and from the last good ones while the catalog is
+//! down; changed by those who may.
 
+mod answer;
 mod copies;
+mod flights;
 mod read;
 mod write;
 
@@ -18,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use copies::Copies;
+pub(crate) use flights::Flights;
 
 use crate::app::App;
 use crate::auth::{allowed, public};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use steelyard_domain::api::{LIMIT_MAX, Page, Problem};
@@ -15,14 +14,10 @@ use steelyard_domain::text;
 use steelyard_runtime::http::{HttpError, Path, Query};
 use utoipa::IntoParams;
 
-use super::copies::Copy;
+use super::answer::{Asked, answer};
+use super::copies::About;
 use super::path_of;
 use crate::app::App;
-use crate::orders::CACHE_STATUS;
-use crate::peers;
-
-/// Prices and stock move: shared caches may keep an answer briefly, and longer while we are down.
-const CACHE_CONTROL: &str = "public, max-age=10, stale-if-error=86400";
 
 /// Which products.
 #[derive(Debug, Deserialize, Serialize, IntoParams)]
@@ -48,16 +43,21 @@ pub(super) struct Filter {
 
 /// List products
 ///
-/// While the catalog is down, the last good copy answers and `Cache-Status` and `Age` say so.
+/// A copy of a few seconds may answer (`Age`), but for `Cache-Control: no-cache`. While the catalog is down,
+/// the last good copy does; `Cache-Status` (RFC 9211) says so.
 #[utoipa::path(
     get,
     path = "/v1/products",
     operation_id = "list_products",
     tag = "products",
-    params(Filter, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer that is at hand")),
+    params(
+        Filter,
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer that is at hand"),
+        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the catalog whatever copy there is"),
+    ),
     responses(
         (status = 200, description = "A page of products", body = Page<Product>,
-            headers(("ETag" = String), ("Cache-Control" = String), ("Cache-Status" = String))),
+            headers(("ETag" = String), ("Cache-Control" = String), ("Cache-Status" = String), ("Age" = String))),
         (status = 304, description = "The answer that is at hand still holds"),
         (status = 400, description = "A parameter or cursor that cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The catalog is down and there is no copy; see `Retry-After`", body = Problem, content_type = "application/problem+json"),
@@ -70,17 +70,19 @@ pub(super) async fn list(
 ) -> Result<Response, HttpError> {
     check(&filter)?;
     let query = serde_urlencoded::to_string(&filter).map_err(|_| HttpError::internal())?;
-    let asked = if query.is_empty() {
+    let path = if query.is_empty() {
         paths::PRODUCTS.to_owned()
     } else {
         format!("{}?{query}", paths::PRODUCTS)
     };
-    answer(&app, &headers, asked).await
+    let about = About::List;
+    answer(&app, &headers, Asked { path, about }).await
 }
 
 /// Show a product
 ///
-/// While the catalog is down, the last good copy answers and `Cache-Status` and `Age` say so.
+/// A copy of a few seconds may answer (`Age`), but for `Cache-Control: no-cache`. While the catalog is down,
+/// the last good copy does; `Cache-Status` (RFC 9211) says so.
 #[utoipa::path(
     get,
     path = "/v1/products/{sku}",
@@ -89,10 +91,11 @@ pub(super) async fn list(
     params(
         ("sku" = String, Path, description = "Stock-keeping unit, percent-encoded"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer that is at hand"),
+        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the catalog whatever copy there is"),
     ),
     responses(
         (status = 200, description = "The product", body = Product,
-            headers(("ETag" = String), ("Cache-Control" = String), ("Cache-Status" = String))),
+            headers(("ETag" = String), ("Cache-Control" = String), ("Cache-Status" = String), ("Age" = String))),
         (status = 304, description = "The answer that is at hand still holds"),
         (status = 404, description = "No such product for sale", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The catalog is down and there is no copy; see `Retry-After`", body = Problem, content_type = "application/problem+json"),
@@ -103,7 +106,11 @@ pub(super) async fn read(
     headers: HeaderMap,
     Path(sku): Path<String>,
 ) -> Result<Response, HttpError> {
-    answer(&app, &headers, path_of(&sku)?).await
+    let asked = Asked {
+        path: path_of(&sku)?,
+        about: app.copies.about(&sku),
+    };
+    answer(&app, &headers, asked).await
 }
 
 fn check(filter: &Filter) -> Result<(), HttpError> {
@@ -135,68 +142,4 @@ fn check(filter: &Filter) -> Result<(), HttpError> {
     } else {
         Err(refused)
     }
-}
-
-/// The catalog's answer, else the last good copy, else 503.
-async fn answer(app: &App, headers: &HeaderMap, asked: String) -> Result<Response, HttpError> {
-    let known = headers.get(header::IF_NONE_MATCH);
-    match ask(app, known, &asked).await {
-        Ok(answer) => Ok(answer),
-        Err(refused) if refused.status() == StatusCode::SERVICE_UNAVAILABLE => app
-            .copies
-            .get(&asked)
-            .map(|copy| from_copy(copy, known))
-            .ok_or(refused),
-        Err(refused) => Err(refused),
-    }
-}
-
-async fn ask(app: &App, known: Option<&HeaderValue>, asked: &str) -> Result<Response, HttpError> {
-    let mut request = app.catalog.request(Method::GET, asked);
-    if let Some(known) = known {
-        request = request.header(header::IF_NONE_MATCH, known);
-    }
-    let answer = peers::ask(&app.catalog, request).await?;
-    let status = answer.status();
-    let mut headers = peers::kept_headers(answer.headers());
-    let cache_control = HeaderValue::from_static(CACHE_CONTROL);
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(cache_control);
-    let body = peers::body(&app.catalog, answer).await?;
-    match status {
-        StatusCode::OK => {
-            app.copies
-                .keep(asked.to_owned(), headers.clone(), body.clone());
-            let fresh = HeaderValue::from_static("steelyard; fwd=uri-miss; stored");
-            headers.insert(CACHE_STATUS, fresh);
-        }
-        StatusCode::NOT_MODIFIED => {}
-        StatusCode::NOT_FOUND => {
-            app.copies.forget(asked);
-            return Err(peers::refusal(&app.catalog, status, &body));
-        }
-        _ => return Err(peers::refusal(&app.catalog, status, &body)),
-    }
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    Ok(response)
-}
-
-fn from_copy(copy: Copy, known: Option<&HeaderValue>) -> Response {
-    let unchanged = known.is_some_and(|known| copy.headers.get(header::ETAG) == Some(known));
-    let mut response = if unchanged {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        Response::new(Body::from(copy.body))
-    };
-    let headers = response.headers_mut();
-    *headers = copy.headers;
-    headers.insert(header::AGE, copy.taken.elapsed().as_secs().into());
-    let stale = HeaderValue::from_static("steelyard; hit; detail=\"catalog unavailable\"");
-    headers.insert(CACHE_STATUS, stale);
-    response
 }

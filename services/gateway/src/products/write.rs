@@ -50,7 +50,10 @@ pub(super) async fn put(
     let request = request
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
-    pass_on(&app.catalog, request).await
+    let passed = pass_on(&app.catalog, request).await;
+    // Whatever came of it: who changes a product here reads here what became of it.
+    app.copies.changed(&sku);
+    passed
 }
 
 /// Book a stock adjustment
@@ -82,7 +85,10 @@ pub(super) async fn adjust_stock(
     let request = request
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
-    pass_on(&app.catalog, request).await
+    let passed = pass_on(&app.catalog, request).await;
+    // Whatever came of it: who changes a product here reads here what became of it.
+    app.copies.changed(&sku);
+    passed
 }
 
 /// Import products
@@ -140,6 +146,7 @@ pub(super) async fn import(
     }
     let request = request.body(reqwest::Body::wrap_stream(chunks));
     let passed = pass_on(&catalog, request).await;
+    app.copies.all_changed();
     if read.load(Ordering::Relaxed) > bytes_max {
         return Err(too_large(bytes_max));
     }

@@ -3,6 +3,7 @@
 
 mod access;
 mod bad_input;
+mod cache;
 mod commands;
 mod draining;
 mod fuzz;

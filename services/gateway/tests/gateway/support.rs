@@ -19,6 +19,7 @@ use steelyard_runtime::http::{Doors, Listen};
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_testkit::jwt::{AUDIENCE, ISSUER, Issuer, issuer};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -250,10 +251,21 @@ pub(crate) struct Seen {
     pub(crate) body: Bytes,
 }
 
-#[derive(Default)]
 struct PeerState {
     canned: HashMap<String, Canned>,
     seen: Vec<Seen>,
+    /// True: answers wait.
+    held: watch::Sender<bool>,
+}
+
+impl Default for PeerState {
+    fn default() -> Self {
+        Self {
+            canned: HashMap::new(),
+            seen: Vec::new(),
+            held: watch::Sender::new(false),
+        }
+    }
 }
 
 /// A service behind the gateway that says what the test wants; to anything else it answers 404.
@@ -284,6 +296,22 @@ impl Peer {
             .insert(path.to_owned(), canned);
     }
 
+    /// Takes questions, and answers what it would have said now once [`Peer::release`] is called.
+    pub(crate) fn hold(&self) {
+        self.state.lock().unwrap().held.send_replace(true);
+    }
+
+    /// Ends a [`Peer::hold`].
+    pub(crate) fn release(&self) {
+        self.state.lock().unwrap().held.send_replace(false);
+    }
+
+    /// How often `path` was asked for.
+    pub(crate) fn asked(&self, path: &str) -> usize {
+        let seen = self.seen();
+        seen.iter().filter(|seen| seen.path == path).count()
+    }
+
     /// What was asked so far, but for what the gateway asks by itself now and then.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let seen = self.state.lock().unwrap().seen.clone();
@@ -299,14 +327,17 @@ async fn answer(State(state): State<Arc<Mutex<PeerState>>>, request: Request) ->
     let body = axum::body::to_bytes(body, 16 << 20)
         .await
         .unwrap_or_default();
-    let mut state = state.lock().unwrap();
-    state.seen.push(Seen {
-        method: parts.method,
-        path: path.clone(),
-        headers: parts.headers,
-        body,
-    });
-    let canned = state.canned.get(&path).cloned();
+    let (canned, mut held) = {
+        let mut state = state.lock().unwrap();
+        state.seen.push(Seen {
+            method: parts.method,
+            path: path.clone(),
+            headers: parts.headers,
+            body,
+        });
+        (state.canned.get(&path).cloned(), state.held.subscribe())
+    };
+    held.wait_for(|held| !held).await.unwrap();
     let canned = canned.unwrap_or_else(|| Canned::problem(404, "not_found"));
     let mut response = Response::builder().status(canned.status);
     for (name, value) in canned.headers {

@@ -201,7 +201,11 @@ fn table(said: &str) -> &str {
 async fn stock(stack: &Running) -> Vec<Value> {
     let mut levels = Vec::new();
     for sku in ["T1", "t1", "T2", "T3", "T6", "BANK%20CHARGES"] {
-        let answer = reqwest::get(stack.url(&format!("/v1/products/{sku}")))
+        // The catalog's own word, not a copy of some seconds ago.
+        let answer = reqwest::Client::new()
+            .get(stack.url(&format!("/v1/products/{sku}")))
+            .header("cache-control", "no-cache")
+            .send()
             .await
             .unwrap();
         let product: Value = answer.json().await.unwrap();

@@ -23,6 +23,7 @@
 
 mod database;
 pub mod jwt;
+mod python;
 mod redis;
 mod redis_sets;
 mod sqs;
@@ -30,6 +31,7 @@ mod wait;
 mod wire;
 
 pub use database::{TestDatabase, postgres};
+pub use python::python;
 pub use redis::{TestRedis, redis};
 pub use redis_sets::{
     TestRedisCluster, TestReplicaSet, TestSentinelSet, redis_cluster, redis_replica_set,

@@ -98,8 +98,8 @@ impl System {
         Self {
             issuer: issuer(),
             sqs: sqs_with(config).await,
-            postgres_proxy: proxy(databases["orders"].address()).await,
-            redis_proxy: proxy(redis.address()).await,
+            postgres_proxy: proxy(databases["orders"].address()),
+            redis_proxy: proxy(redis.address()),
             redis,
             databases,
             ports: HashMap::new(),

@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    clippy::print_stdout,
     reason = "a test stops at the first surprise and says why it could not run"
 )]
 
@@ -72,7 +71,10 @@ fn the_workflows_are_well_made_and_give_nothing_away() {
 #[test]
 fn an_auditor_finds_nothing_in_the_stacks_that_is_not_explained() {
     let config = "deploy/check/checkov.yaml";
-    run(Checks::with_checkov, &["checkov.main", "--config-file", config]);
+    run(
+        Checks::with_checkov,
+        &["checkov.main", "--config-file", config],
+    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ async fn while_catalog_is_down_nothing_is_lost_or_parked_and_afterwards_all_is_s
 #[tokio::test]
 async fn while_postgres_or_redis_is_away_commands_wait() {
     let mut stand = prepared().await;
-    let proxy = proxy(stand.database.address()).await;
+    let proxy = proxy(stand.database.address());
     stand.configure(database(stand.database.url_via(proxy.address())));
     stand.start().await;
     // A worker that has not heard yet whether it is paused would receive nothing.
@@ -191,7 +191,7 @@ async fn what_a_superseded_worker_wrote_late_is_seen_although_its_token_is_small
 #[tokio::test]
 async fn a_crash_between_commit_and_delete_has_no_second_effect() {
     let mut stand = prepared().await;
-    let proxy = proxy(stand.sqs_address()).await;
+    let proxy = proxy(stand.sqs_address());
     stand.configure(|config| {
         config.sqs = steelyard_queue::SqsConfig::local(format!("http://{}", proxy.address()));
         config.limits.visibility = Duration::from_secs(3);
@@ -277,7 +277,7 @@ async fn a_cancellation_waits_for_catalog_and_is_not_true_before_the_stock_is_ba
 #[tokio::test]
 async fn an_order_that_is_cancelled_in_its_own_set_is_the_same_after_a_lost_transaction() {
     let mut stand = prepared().await;
-    let proxy = std::sync::Arc::new(proxy(stand.database.address()).await);
+    let proxy = std::sync::Arc::new(proxy(stand.database.address()));
     stand.configure(database(stand.database.url_via(proxy.address())));
     stand.start().await;
     let id = order_id("a", "1");
@@ -346,7 +346,7 @@ async fn events_wait_in_the_outbox_while_their_queues_are_away_and_keep_their_or
     let mut stand = prepared().await;
     stand.configure(only("worker,api"));
     stand.start().await;
-    let proxy = proxy(stand.sqs_address()).await;
+    let proxy = proxy(stand.sqs_address());
     stand.configure(only("relay"));
     stand.configure(|config| {
         config.sqs = steelyard_queue::SqsConfig::local(format!("http://{}", proxy.address()));

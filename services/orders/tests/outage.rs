@@ -99,7 +99,7 @@ impl Dependency {
             Self::Redis => stand.redis.address(),
             Self::Catalog => stand.catalog.address(),
         };
-        let proxy = proxy(address).await;
+        let proxy = proxy(address);
         match self {
             Self::Postgres => stand.configure(database(stand.database.url_via(proxy.address()))),
             Self::Redis => {

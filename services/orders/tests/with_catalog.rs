@@ -19,6 +19,7 @@ async fn with_catalog() -> (Stand, String) {
     let config = steelyard_catalog::Config {
         listen: Listen::free(),
         database_url: Secret::new(stand.database.url.clone()),
+        redis_url: None,
         service_token: Secret::new(TOKEN),
         database_connections_max: 4,
         import_bytes_max: 1 << 20,

@@ -64,10 +64,10 @@ pub fn write(invoice: &Invoice) -> Result<Vec<u8>, NotExpressible> {
     let bytes = Xml::document(words.root, &namespaces, |xml| {
         head(xml, invoice, &words);
         xml.node("cac:AccountingSupplierParty", |xml| {
-            party(xml, &invoice.seller)
+            party(xml, &invoice.seller);
         });
         xml.node("cac:AccountingCustomerParty", |xml| {
-            party(xml, &invoice.buyer)
+            party(xml, &invoice.buyer);
         });
         delivery(xml, invoice);
         payment(xml, invoice);
@@ -110,7 +110,7 @@ fn head(xml: &mut Xml, invoice: &Invoice, words: &Words) {
     xml.leaf("cbc:DocumentCurrencyCode", invoice.currency.code());
     xml.leaf_if("cbc:BuyerReference", invoice.buyer_reference.as_deref());
     xml.node("cac:OrderReference", |xml| {
-        xml.leaf("cbc:ID", &invoice.order_number)
+        xml.leaf("cbc:ID", &invoice.order_number);
     });
     if let Some(preceding) = &invoice.preceding {
         xml.node("cac:BillingReference", |xml| {
@@ -265,7 +265,7 @@ impl Amounts<'_> {
                     xml.leaf("cbc:ID", &line.sku);
                 });
                 xml.node("cac:ClassifiedTaxCategory", |xml| {
-                    category(xml, line.tax, None)
+                    category(xml, line.tax, None);
                 });
             });
             xml.node("cac:Price", |xml| {

@@ -44,7 +44,7 @@ async fn a_host_that_fell_silent_is_left_with_the_call_that_it_did_not_answer() 
     let (mut old, new) = (redis().await, redis().await);
     old.command("CONFIG SET requirepass \"\"").await;
     new.command("CONFIG SET requirepass \"\"").await;
-    let name = proxy(old.address()).await;
+    let name = proxy(old.address());
     let redis = connected(&format!("redis://{}", name.address()));
     let () = redis.query(&set("key", 1)).await.unwrap();
     // As when a host loses its power: nobody closes the connection.

@@ -153,7 +153,7 @@ async fn a_lost_lease_cancels_its_work() {
 #[tokio::test]
 async fn a_redis_that_does_not_answer_is_said_quickly_and_ends_the_leases_in_time() {
     let redis = redis().await;
-    let proxy = proxy(redis.address()).await;
+    let proxy = proxy(redis.address());
     let a = leases(&redis.url_via(proxy.address()), short());
     let b = leases(&redis.url, short());
     let held = a.acquire(&["1"]).await.unwrap().granted;
@@ -192,7 +192,7 @@ async fn a_redis_that_does_not_answer_is_said_quickly_and_ends_the_leases_in_tim
 #[tokio::test]
 async fn an_acquire_whose_answer_was_lost_is_granted_anew() {
     let redis = redis().await;
-    let proxy = proxy(redis.address()).await;
+    let proxy = proxy(redis.address());
     let a = leases(&redis.url_via(proxy.address()), long());
     a.probe().await.unwrap();
     proxy.stall();

@@ -230,7 +230,7 @@ async fn a_refused_message_holds_back_its_own_key_and_no_other() {
 #[tokio::test]
 async fn nothing_is_lost_while_the_receiver_or_the_database_is_away() {
     let (database, pool) = database().await;
-    let proxy = steelyard_testkit::proxy(database.address()).await;
+    let proxy = steelyard_testkit::proxy(database.address());
     let url = database.url_via(proxy.address());
     let through_proxy = connect(&url, &PoolOptions::new("shop")).unwrap();
     let receiver = Receiver::default();

@@ -25,7 +25,7 @@ fn options() -> PoolOptions {
 #[tokio::test]
 async fn a_service_starts_without_its_database_and_becomes_ready_when_it_comes_and_again_later() {
     let server = steelyard_testkit::postgres().await;
-    let proxy = steelyard_testkit::proxy(server.address()).await;
+    let proxy = steelyard_testkit::proxy(server.address());
     proxy.refuse();
     let url = server.url_via(proxy.address());
     let database = Database::new(&url, &options(), shop()).unwrap();

@@ -6,7 +6,7 @@
 //!
 //! let database = steelyard_testkit::postgres().await; // a fresh, empty database; dropped with the value
 //! let redis = steelyard_testkit::redis().await; // a server of this test's own
-//! let proxy = steelyard_testkit::proxy(database.address()).await;
+//! let proxy = steelyard_testkit::proxy(database.address());
 //! let through_proxy = database.url_via(proxy.address());
 //! proxy.refuse(); // …and the test sees what its subject does without Postgres
 //! proxy.restore();
@@ -50,8 +50,8 @@ use std::path::PathBuf;
 ///
 /// # Panics
 /// When no port is free.
-pub async fn proxy(target: SocketAddr) -> Proxy {
-    must("start a proxy", Proxy::start(target).await)
+pub fn proxy(target: SocketAddr) -> Proxy {
+    must("start a proxy", Proxy::start(target))
 }
 
 /// A store directory that no one else has. It lies in the temporary directory itself, so that the account under which a

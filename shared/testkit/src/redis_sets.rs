@@ -95,10 +95,10 @@ pub struct TestReplicaSet {
 /// When a server does not start.
 pub async fn redis_replica_set() -> TestReplicaSet {
     let primary = TestRedis::start(RedisRole::Single, None).await;
-    let replication = proxy(primary.address()).await;
+    let replication = proxy(primary.address());
     let role = RedisRole::ReplicaOf(replication.address().port());
     let replica = follows(TestRedis::start(role, Some(primary.password().to_owned())).await).await;
-    let name = proxy(primary.address()).await;
+    let name = proxy(primary.address());
     TestReplicaSet {
         url: primary.url_via(name.address()),
         primary,

@@ -45,7 +45,7 @@ async fn a_redis_can_be_killed_and_started_again_under_the_same_url() {
 #[tokio::test]
 async fn a_proxy_refuses_cuts_stalls_and_restores() {
     let database = postgres().await;
-    let proxy = proxy(database.address()).await;
+    let proxy = proxy(database.address());
     let url = database.url_via(proxy.address());
     let mut connection = PgConnection::connect(&url).await.unwrap();
     assert_eq!(proxy.status().open, 1);
@@ -86,7 +86,7 @@ async fn a_proxy_refuses_cuts_stalls_and_restores() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_who_reconnects_at_once_outlives_a_refusal() {
     let redis = redis().await;
-    let proxy = proxy(redis.address()).await;
+    let proxy = proxy(redis.address());
     for _ in 0..50 {
         let address = proxy.address();
         let eager: Vec<_> = (0..4)
@@ -126,7 +126,7 @@ async fn nobody_who_reconnects_at_once_outlives_a_refusal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_the_port_of_a_proxy_that_refuses() {
     let redis = redis().await;
-    let proxy = proxy(redis.address()).await;
+    let proxy = proxy(redis.address());
     let address = proxy.address();
     let over = Arc::new(AtomicBool::new(false));
     let thief = std::thread::spawn({
@@ -159,7 +159,7 @@ async fn nobody_gets_the_port_of_a_proxy_that_refuses() {
 #[tokio::test]
 async fn a_proxy_adds_latency() {
     let redis = redis().await;
-    let proxy = proxy(redis.address()).await;
+    let proxy = proxy(redis.address());
     proxy.latency(Duration::from_millis(50));
     let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
     let start = tokio::time::Instant::now();

@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
-//! let proxy = steelyard_chaosproxy::Proxy::start("127.0.0.1:5432".parse().unwrap()).await?;
+//! let proxy = steelyard_chaosproxy::Proxy::start("127.0.0.1:5432".parse().unwrap())?;
 //! proxy.stall(); // …connections to proxy.address() stay open and nothing passes
 //! proxy.restore();
 //! # Ok(())
@@ -70,7 +70,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
+    pub fn start(target: SocketAddr) -> std::io::Result<Self> {
         let socket = hold((Ipv4Addr::LOCALHOST, 0).into())?;
         let address = socket.local_addr()?;
         let listener = socket.listen(PENDING_MAX)?;

@@ -9,7 +9,7 @@ use crate::harness::{Answer, SOON, Shop, is_reserved, order};
 #[tokio::test]
 async fn the_catalog_starts_without_postgres_and_outlives_its_absence() {
     let database = steelyard_testkit::postgres().await;
-    let proxy = steelyard_testkit::proxy(database.address()).await;
+    let proxy = steelyard_testkit::proxy(database.address());
     proxy.refuse();
     let url = database.url_via(proxy.address());
     let shop = Shop::start(database, url, 1 << 20).await;

@@ -24,6 +24,7 @@ struct Verdict {
 }
 
 /// Writes the files and puts them before the rules; `None` where there is no Python or no package index.
+#[expect(clippy::print_stderr, reason = "says what is left out")]
 fn judge(files: &[(String, Vec<u8>)]) -> Option<BTreeMap<String, Verdict>> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let environment = match steelyard_testkit::python(target, "einvoice-venv", &PACKAGES) {

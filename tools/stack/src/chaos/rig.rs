@@ -57,7 +57,7 @@ pub(super) struct Rig {
 
 impl Rig {
     /// Ports and proxies; nothing runs yet.
-    pub(super) async fn new(
+    pub(super) fn new(
         dir: &StackDir,
         secrets: &Secrets,
         binaries: Binaries,
@@ -68,7 +68,7 @@ impl Rig {
         }
         let mut links = HashMap::new();
         for (from, to) in plan::links() {
-            let proxy = Proxy::start(address(ports[&to])).await;
+            let proxy = Proxy::start(address(ports[&to]));
             links.insert((from, to), proxy.context("no free port for a proxy")?);
         }
         let sqs_url = format!("http://{}", address(ports[&Part::Sqs]));

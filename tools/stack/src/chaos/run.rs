@@ -76,7 +76,7 @@ impl Run<'_> {
     /// Starts the system, runs, stops the system; `None` when it was interrupted.
     pub(super) async fn run(&self, binaries: Binaries) -> anyhow::Result<Option<Outcome>> {
         let (secrets, keys) = Home::keys(self.dir)?;
-        let rig = Arc::new(Rig::new(self.dir, &secrets, binaries).await?);
+        let rig = Arc::new(Rig::new(self.dir, &secrets, binaries)?);
         let work = async {
             rig.bring_up(&secrets, self.progress).await?;
             let shop = Shop::new(self.seed);

@@ -17,7 +17,7 @@ use crate::story::Story;
 const LANES: usize = 6;
 /// After so many failures the rest is not played.
 const FAILURES_MAX: usize = 10;
-const CELL_MAX: Duration = Duration::from_secs(180);
+const CELL_MAX: Duration = Duration::from_secs(400);
 /// What a worker asks by the clock, whatever it has to do: no story passes it at a certain place. That a worker keeps the
 /// maintenance state that it knows is proved in `tests/stories/operators.rs`.
 const BY_THE_CLOCK: [&str; 4] = [
@@ -52,7 +52,8 @@ impl fmt::Display for Cell {
 /// A cell that was played.
 pub(crate) struct Played {
     cell: Cell,
-    result: Result<(), String>,
+    /// Whether the fault was met, or what went wrong.
+    result: Result<bool, String>,
 }
 
 impl Played {
@@ -137,13 +138,17 @@ async fn play_some(
     left
 }
 
-async fn play_one(lane: &Lane, cell: &Cell) -> Result<(), String> {
+async fn play_one(lane: &Lane, cell: &Cell) -> Result<bool, String> {
     let run = lane.run(cell.story, Some(&cell.armed));
     let failure = match AssertUnwindSafe(tokio::time::timeout(CELL_MAX, run))
         .catch_unwind()
         .await
     {
-        Ok(Ok(run)) if run.fired => return Ok(()),
+        Ok(Ok(run)) if run.fired => return Ok(true),
+        // In how many batches a crowd's events leave is chance: its last batch may be missing the next time.
+        Ok(Ok(_)) if matches!(cell.story, Story::Crowd) && cell.armed.point.nth > 1 => {
+            return Ok(false);
+        }
         Ok(Ok(_)) => "the point was not reached".to_owned(),
         Ok(Err(_)) => format!("no end within {CELL_MAX:?}"),
         Err(panic) => match panic.downcast::<String>() {
@@ -167,7 +172,11 @@ pub(crate) fn table(played: &[Played]) -> String {
         let row = rows
             .entry((cell.story, place, point.to_string()))
             .or_default();
-        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        let word = match result {
+            Ok(true) => "ok",
+            Ok(false) => "not met",
+            Err(_) => "FAILED",
+        };
         row.insert(cell.armed.fault.as_str(), word);
     }
     let mut lines = vec![line("story / point", Fault::ALL.map(Fault::as_str))];

@@ -4,6 +4,7 @@ mod lifecycle;
 mod once;
 mod operators;
 mod outage;
+mod prices;
 mod rolling;
 mod sequence;
 mod stock;

@@ -1,6 +1,8 @@
 //! Invoices and related documents: for now a service that is configured, answers its health
 //! checks and stops as every other does, so that everything around it can be built.
 
+pub mod preview;
+
 use std::time::Duration;
 
 use axum::Router;

@@ -19,6 +19,9 @@ use crate::lane::{Lane, ORDERS};
 
 /// What the shelf holds at first.
 pub(crate) const ON_SHELF: i64 = 10;
+/// A tap that closes again soon after it opened stays closed for longer each time, up to five minutes, and faults come
+/// thick and fast here.
+const QUIET_MAX: Duration = Duration::from_secs(320);
 /// What one unit costs.
 pub(crate) const PRICE: &str = "2.55";
 
@@ -222,7 +225,7 @@ impl<'a> Shop<'a> {
     pub(crate) async fn quiet(&self) {
         wait_for(
             "all commands are settled and all events have left",
-            PATIENCE,
+            QUIET_MAX,
             async || {
                 let rows = sqlx::query_scalar("SELECT count(*) FROM orders.outbox");
                 let rows: i64 = rows.fetch_one(&self.lane.pool).await.expect("the outbox");

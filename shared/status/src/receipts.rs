@@ -73,8 +73,8 @@ async fn write(redis: Redis, mut queued: mpsc::Receiver<Queued>, dropped: Droppe
     let written = counter!("status_receipts_written_total");
     let mut available = true;
     let mut latest: VecDeque<Queued> = VecDeque::new();
-    // How many of the latest, counted from the newest, Redis has not taken.
-    let mut unwritten = 0;
+    // How many of the latest, counted from the newest, are to be written, and how many of these for the first time.
+    let (mut unwritten, mut untaken) = (0, 0);
     let mut new = Vec::with_capacity(BATCH_MAX);
     loop {
         if unwritten == 0 {
@@ -82,6 +82,7 @@ async fn write(redis: Redis, mut queued: mpsc::Receiver<Queued>, dropped: Droppe
             if unwritten == 0 {
                 return;
             }
+            untaken = unwritten;
             latest.extend(new.drain(..));
             latest.drain(..latest.len().saturating_sub(LATEST_MAX));
         }
@@ -91,6 +92,8 @@ async fn write(redis: Redis, mut queued: mpsc::Receiver<Queued>, dropped: Droppe
         match redis.call_each(&commands(batch)).await {
             Ok(()) => {
                 unwritten -= count;
+                // Those that were taken before come first.
+                untaken = untaken.min(unwritten);
                 written.increment(count as u64);
                 if !std::mem::replace(&mut available, true) {
                     tracing::info!("receipts are written again");
@@ -102,7 +105,7 @@ async fn write(redis: Redis, mut queued: mpsc::Receiver<Queued>, dropped: Droppe
                     tracing::warn!(%error, "receipts cannot be written; orders are taken all the same");
                 }
                 if queued.is_closed() {
-                    dropped.0.increment((unwritten + queued.len()) as u64);
+                    dropped.0.increment((untaken + queued.len()) as u64);
                     return;
                 }
                 unwritten = latest.len();

@@ -1,8 +1,7 @@
 //! Schemathesis, from PyPI, reads our own OpenAPI document and tries what it finds: no answer may
 //! be a 5xx. It is left out, with a word, where there is no Python or no package index.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::json;
@@ -10,36 +9,10 @@ use serde_json::json;
 use crate::support::{Canned, Peer, Setting};
 
 /// The version that the options below were written for.
-const VERSION: &str = "4.32.5";
+const PACKAGE: &str = "schemathesis==4.32.5";
 const RUN_S_MAX: &str = "45";
 /// Above the longest wait that `Prefer` can ask for.
 const REQUEST_S_MAX: &str = "25";
-
-/// The virtual environment, made on the first run and kept under the target directory.
-fn install() -> Result<PathBuf, String> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let environment = target.join("schemathesis-venv");
-    fs::create_dir_all(target).unwrap();
-    // Test runs side by side take turns.
-    let turn = File::create(target.join("schemathesis-venv.lock")).unwrap();
-    turn.lock().unwrap();
-    let done = environment.join(format!("installed-{VERSION}"));
-    if !done.exists() {
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&environment))?;
-        let mut pip = Command::new(environment.join("bin/python"));
-        run(pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            &format!("schemathesis=={VERSION}"),
-        ]))?;
-        fs::write(done, "").unwrap();
-    }
-    Ok(environment)
-}
 
 fn run(command: &mut Command) -> Result<Output, String> {
     let output = command
@@ -57,6 +30,10 @@ fn run(command: &mut Command) -> Result<Output, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_schemathesis_thinks_of_is_answered_by_a_5xx() {
+    let install = || {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        steelyard_testkit::python(target, "schemathesis-venv", &[PACKAGE])
+    };
     let environment = match tokio::task::spawn_blocking(install).await.unwrap() {
         Ok(environment) => environment,
         Err(why) => {

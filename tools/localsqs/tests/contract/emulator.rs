@@ -1,15 +1,14 @@
 //! An SQS that others wrote: ministack from PyPI, in a virtual environment of its own.
 
 use std::{
-    fs::{self, File},
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 /// The version that the exceptions were found with.
-const VERSION: &str = "1.5.33";
+const PACKAGE: &str = "ministack==1.5.33";
 const START_SECONDS_MAX: u64 = 60;
 
 pub(crate) struct Ministack {
@@ -20,7 +19,8 @@ pub(crate) struct Ministack {
 impl Ministack {
     /// Installs it when it is not there yet, and starts it on a free port. The error says what is in the way.
     pub(crate) fn start() -> Result<Self, String> {
-        let environment = install()?;
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let environment = steelyard_testkit::python(target, "contract-venv", &[PACKAGE])?;
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .unwrap()
@@ -56,43 +56,4 @@ impl Drop for Ministack {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The virtual environment, made on the first run and kept under the target directory.
-fn install() -> Result<PathBuf, String> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let environment = target.join("contract-venv");
-    fs::create_dir_all(target).unwrap();
-    // Test runs side by side take turns.
-    let turn = File::create(target.join("contract-venv.lock")).unwrap();
-    turn.lock().unwrap();
-    let done = environment.join(format!("installed-{VERSION}"));
-    if !done.exists() {
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&environment))?;
-        let mut pip = Command::new(environment.join("bin/python"));
-        run(pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            &format!("ministack=={VERSION}"),
-        ]))?;
-        fs::write(done, "").unwrap();
-    }
-    Ok(environment)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!(
-        "{command:?} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    ))
 }

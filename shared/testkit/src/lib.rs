@@ -26,6 +26,7 @@ pub mod jwt;
 mod python;
 mod redis;
 mod redis_sets;
+mod s3;
 mod sqs;
 mod wait;
 mod wire;
@@ -37,6 +38,7 @@ pub use redis_sets::{
     TestRedisCluster, TestReplicaSet, TestSentinelSet, redis_cluster, redis_replica_set,
     redis_sentinel_set,
 };
+pub use s3::{TestS3, s3};
 pub use sqs::{sqs, sqs_with};
 pub use steelyard_chaosproxy::{Proxy, ProxyStatus};
 pub use wait::{wait_for, wait_for_ok};

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use localsqs::{Config, Server, Storage};
+use steelyard_locals3::Server as S3;
 use steelyard_localstores::free_port;
 use url::Url;
 
-use super::objects::ObjectStore;
+use super::objects;
 use super::processes::{Binaries, Process};
 use super::stores::reach;
 use crate::dir::StackDir;
@@ -35,7 +36,7 @@ pub(crate) struct Aws {
 pub(super) struct Endpoints {
     pub(super) aws: Aws,
     sqs: Sqs,
-    s3: Option<ObjectStore>,
+    s3: Option<S3>,
     log: PathBuf,
 }
 
@@ -82,7 +83,7 @@ impl Endpoints {
                 (Sqs::Process(process), url, dir.log("sqs"))
             }
         };
-        let s3 = ObjectStore::start(&dir.s3(), ACCESS_KEY, &secrets.s3_secret_key).await?;
+        let s3 = objects::serve(&dir.s3(), ACCESS_KEY, &secrets.s3_secret_key).await?;
         let aws = Aws {
             sqs_url,
             s3_url: s3.url(),

@@ -136,9 +136,10 @@ impl Stack {
 
         let stores = Stores::start(dir, progress).await?;
         let endpoints = Endpoints::start(dir, &secrets, binaries.as_ref(), progress).await?;
-        let (database, ()) = tokio::try_join!(
+        let (database, (), ()) = tokio::try_join!(
             Database::provision(&stores.database, &secrets.database_password),
             queues::provision(&endpoints.aws),
+            objects::provision(&endpoints.aws),
         )?;
         let plans = services::plan(&Given {
             dir,

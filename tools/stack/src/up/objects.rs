@@ -1,94 +1,51 @@
-//! A private S3: `s3s-fs`, one folder per bucket.
+//! The buckets: in a private S3, or in the one that is named.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
-use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s_fs::FileSystem;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use steelyard_locals3::{Public, Server};
+use steelyard_objects::{Bucket, S3Config, S3Credentials};
+
+use super::endpoints::Aws;
 
 /// Invoices and other documents.
 pub(super) const DOCUMENTS: &str = "documents";
 /// Product images.
 pub(super) const MEDIA: &str = "media";
+/// What a CDN would deliver of them: anyone may read it, as in front of a real bucket.
+const DELIVERED: Public<'_> = Public {
+    bucket: MEDIA,
+    prefix: "images/",
+};
 
-/// How long transfers in hand may take after the stop.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
-/// The pause after an `accept` that failed for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-
-/// A running server.
-pub(super) struct ObjectStore {
-    address: SocketAddr,
-    stop: CancellationToken,
-    serving: JoinHandle<()>,
+/// A private S3 that keeps its objects in `dir`.
+pub(super) async fn serve(
+    dir: &Path,
+    access_key: &str,
+    secret_key: &str,
+) -> anyhow::Result<Server> {
+    let buckets = [DOCUMENTS, MEDIA];
+    let server = Server::start(dir, &buckets, &[DELIVERED], access_key, secret_key).await?;
+    Ok(server)
 }
 
-impl ObjectStore {
-    /// Serves `dir` on a free port of 127.0.0.1; signatures are checked against the one key pair.
-    pub(super) async fn start(
-        dir: &Path,
-        access_key: &str,
-        secret_key: &str,
-    ) -> anyhow::Result<Self> {
-        for bucket in [DOCUMENTS, MEDIA] {
-            let folder = dir.join(bucket);
-            std::fs::create_dir_all(&folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
-        }
-        let files = FileSystem::new(dir)
-            .map_err(|error| anyhow::anyhow!("{error:?}"))
-            .with_context(|| format!("cannot keep objects in {}", dir.display()))?;
-        let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
-        let service = builder.build();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("no free port for S3")?;
-        let address = listener.local_addr().context("no address for S3")?;
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, service, stop.clone()));
-        Ok(Self {
-            address,
-            stop,
-            serving,
-        })
+/// Makes the buckets in an S3 that is not the stack's own, as far as they are not there.
+pub(crate) async fn provision(aws: &Aws) -> anyhow::Result<()> {
+    if aws.private {
+        return Ok(());
     }
-
-    /// Its endpoint.
-    pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    pub(super) async fn stop(self) {
-        self.stop.cancel();
-        let _ = self.serving.await;
-    }
-}
-
-async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+    for name in [DOCUMENTS, MEDIA] {
+        let config = S3Config {
+            region: Some(aws.region.clone()),
+            endpoint_url: Some(aws.s3_url.clone()),
+            credentials: S3Credentials::Static {
+                access_key_id: aws.access_key.clone(),
+                secret_access_key: aws.secret_key.clone(),
+            },
         };
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an S3 connection broke");
-            }
-        });
+        let bucket = Bucket::connect(config, name).await;
+        let made = bucket.make().await;
+        made.with_context(|| format!("cannot make the bucket {name} at {}", aws.s3_url))?;
     }
-    drop(listener);
-    let _ = tokio::time::timeout(DRAIN_MAX, graceful.shutdown()).await;
+    Ok(())
 }

@@ -7,45 +7,75 @@ CREATE TABLE series (
     PRIMARY KEY (kind, year)
 );
 
--- One row per document. It is the document: `model` is all that it says, and the file is made of it, then or later.
-CREATE TABLE documents (
-    id          uuid NOT NULL,           -- the event that it was issued for
-    issued_on   date NOT NULL,
-    kind        text NOT NULL,
-    number      text NOT NULL,
-    customer_id text NOT NULL,
-    order_id    uuid NOT NULL,
-    currency    text,                    -- none on a delivery note, nor a total
-    total       numeric,
-    language    text NOT NULL,
-    model       json NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    -- Of the file, once it is stored.
-    stored_at   timestamptz,
-    object_key  text,
-    sha256      bytea CHECK (octet_length(sha256) = 32),
-    size_bytes  bigint,
-    pages       integer,
-    PRIMARY KEY (issued_on, id),
-    CHECK ((stored_at IS NULL) = (object_key IS NULL)),
-    CHECK ((stored_at IS NULL) = (sha256 IS NULL))
-) PARTITION BY RANGE (issued_on);
+-- An id is a UUIDv7: its first 48 bits are the time of issue in milliseconds. So ids sort by time, and an id alone
+-- tells its month. This is the least id of a day (UTC).
+CREATE FUNCTION first_id(day date) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM day) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
+$$;
 
-CREATE INDEX documents_by_id ON documents (id);
+-- What is known of documents, issued here or brought in from elsewhere: what lists and searches read.
+CREATE TABLE documents (
+    id           uuid NOT NULL PRIMARY KEY,
+    issued_on    date NOT NULL,
+    kind         text NOT NULL,
+    number       text NOT NULL,
+    customer_id  text NOT NULL,
+    order_id     uuid,                -- none if it came from elsewhere
+    currency     text,                -- none on a delivery note, nor a total
+    total        numeric,
+    language     text,
+    -- What a search by words finds it by.
+    words        tsvector NOT NULL DEFAULT '',
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    -- Of the file, once it is stored.
+    stored_at    timestamptz,
+    object_key   text,
+    content_type text NOT NULL DEFAULT 'application/pdf',
+    sha256       bytea CHECK (octet_length(sha256) = 32),
+    size_bytes   bigint,
+    pages        integer,
+    CHECK (id >= first_id(issued_on) AND id < first_id(issued_on + 1)),
+    CHECK ((stored_at IS NULL) = (object_key IS NULL)),
+    CHECK ((stored_at IS NULL) = (sha256 IS NULL)),
+    CHECK ((stored_at IS NULL) = (size_bytes IS NULL))
+) PARTITION BY RANGE (id);
+
 CREATE INDEX documents_of_order ON documents (order_id);
-CREATE INDEX documents_of_customer ON documents (customer_id, issued_on DESC, id DESC);
+CREATE INDEX documents_of_customer ON documents (customer_id, id DESC);
 CREATE INDEX documents_by_number ON documents (number);
+CREATE INDEX documents_by_total ON documents (total);
+CREATE INDEX documents_by_words ON documents USING gin (words);
 -- What has a number and no file yet.
 CREATE INDEX documents_unstored ON documents (created_at) WHERE stored_at IS NULL;
 
--- Makes the partition of a month, once, whoever asks at the same time.
+-- All that a document that was issued here says: its file is made of it, then or later. Apart from `documents`, so that
+-- those stay small.
+CREATE TABLE models (
+    id    uuid NOT NULL PRIMARY KEY,
+    model json NOT NULL
+) PARTITION BY RANGE (id);
+
+-- For ids of months that have no partition. Empty, unless somebody wrote past `month_partition`.
+CREATE TABLE documents_rest PARTITION OF documents DEFAULT;
+CREATE TABLE models_rest PARTITION OF models DEFAULT;
+
+-- Makes the partitions of a month, once, whoever asks at the same time, and moves in what waited in the rest. They are
+-- attached, not made in place: that does not hold up who reads or writes other months.
 CREATE FUNCTION month_partition(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    first date := date_trunc('month', day);
-    name text := 'documents_' || to_char(first, 'YYYY_MM');
+    since uuid := first_id(date_trunc('month', day)::date);
+    till uuid := first_id((date_trunc('month', day) + interval '1 month')::date);
+    parent text;
+    name text;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('documents.month_partition'));
-    EXECUTE format(
-        'CREATE TABLE IF NOT EXISTS %I PARTITION OF documents FOR VALUES FROM (%L) TO (%L)',
-        name, first, first + interval '1 month');
+    FOREACH parent IN ARRAY ARRAY['documents', 'models'] LOOP
+        name := parent || '_' || to_char(day, 'YYYY_MM');
+        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', name, parent);
+        EXECUTE format(
+            'WITH moved AS (DELETE FROM %I WHERE id >= %L AND id < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+            parent || '_rest', since, till, name);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, name, since, till);
+    END LOOP;
 END $$;

@@ -1,9 +1,9 @@
 //! Settings of the documents service.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use steelyard_objects::{S3Config, S3Credentials};
 use steelyard_paper::Theme;
 use steelyard_queue::{SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Faults, Reader, Secret};
@@ -24,6 +24,14 @@ const POLL_WAIT_S: std::ops::RangeInclusive<u64> = 1..=20;
 pub struct Config {
     /// `LISTEN_ADDR` (default `0.0.0.0:8083`), `ADMIN_ADDR` (`0.0.0.0:9083`).
     pub listen: Listen,
+    /// `DATABASE_URL`: Postgres; the tables are in the schema `documents`.
+    pub database_url: Secret,
+    /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 6.
+    pub database_connections_max: u32,
+    /// `AWS_REGION`, `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.
+    pub s3: S3Config,
+    /// `DOCUMENTS_BUCKET`: where files are kept.
+    pub bucket: String,
     /// What it issues documents with; nothing is issued when `SHOP` is unset.
     pub issuing: Option<Issuing>,
 }
@@ -31,16 +39,10 @@ pub struct Config {
 /// What is needed to issue documents.
 #[derive(Debug, Clone)]
 pub struct Issuing {
-    /// `SHOP`: path of `shop.toml`: who issues, on which terms, under which numbers.
+    /// `SHOP`: who issues, on which terms, under which numbers. The path of a `shop.toml`, or its text.
     pub shop: Shop,
     /// `THEME`: folder of the theme; the plain one when unset.
     pub theme: Theme,
-    /// `DATABASE_URL`: Postgres; the tables are in the schema `documents`.
-    pub database_url: Secret,
-    /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 6.
-    pub database_connections_max: u32,
-    /// `DOCUMENTS_FOLDER`: where files are kept.
-    pub folder: PathBuf,
     /// `AWS_REGION`, `AWS_ENDPOINT_URL`.
     pub sqs: SqsConfig,
     /// `DOCUMENTS_QUEUE`: name of the FIFO queue that events come from.
@@ -84,53 +86,68 @@ impl Config {
     pub fn from_env(env: &Env) -> Result<Self, Faults> {
         let mut reader = env.reader();
         let listen = Listen::read(&mut reader, PORT, ADMIN_PORT);
-        let Some(path) = env.get("SHOP") else {
-            return reader.finish(|| {
-                Some(Self {
-                    listen,
-                    issuing: None,
-                })
-            });
-        };
-        let shop = shop(&mut reader, path);
-        let theme = theme(&mut reader, env.get("THEME"));
         let database_url = reader.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
         let database_connections_max = reader.within("DATABASE_CONNECTIONS_MAX", 6, 2..=100);
-        let folder = reader.required("DOCUMENTS_FOLDER");
+        let region: Option<String> = reader.optional("AWS_REGION");
+        let sqs_url = endpoint(&mut reader, env, "AWS_ENDPOINT_URL");
+        let s3_url = endpoint(&mut reader, env, "AWS_ENDPOINT_URL_S3");
+        let s3 = S3Config {
+            region: region.clone(),
+            endpoint_url: s3_url.or_else(|| sqs_url.clone()),
+            credentials: S3Credentials::DefaultChain,
+        };
+        let bucket = reader.required("DOCUMENTS_BUCKET");
         let sqs = SqsConfig {
-            region: reader.optional("AWS_REGION"),
-            endpoint_url: match env.get("AWS_ENDPOINT_URL") {
-                Some(_) => reader.http_url("AWS_ENDPOINT_URL").map(String::from),
-                None => None,
-            },
+            region,
+            endpoint_url: sqs_url,
             credentials: SqsCredentials::DefaultChain,
         };
-        let queue = fifo(&mut reader, "DOCUMENTS_QUEUE");
+        // What issuing lacks is a fault, and then there is no configuration.
+        let issuing = env
+            .get("SHOP")
+            .map(|shop| Issuing::read(&mut reader, env, shop, sqs));
+        reader.finish(|| {
+            Some(Self {
+                listen,
+                database_url: database_url?,
+                database_connections_max,
+                s3,
+                bucket: bucket?,
+                issuing: match issuing {
+                    Some(issuing) => Some(issuing?),
+                    None => None,
+                },
+            })
+        })
+    }
+}
+
+impl Issuing {
+    fn read(reader: &mut Reader<'_>, env: &Env, from: &str, sqs: SqsConfig) -> Option<Self> {
+        let shop = shop(reader, from);
+        let theme = theme(reader, env.get("THEME"));
+        let queue = fifo(reader, "DOCUMENTS_QUEUE");
         let dead_letters_queue = match env.get("DOCUMENTS_DEAD_LETTERS_QUEUE") {
-            Some(_) => fifo(&mut reader, "DOCUMENTS_DEAD_LETTERS_QUEUE"),
+            Some(_) => fifo(reader, "DOCUMENTS_DEAD_LETTERS_QUEUE"),
             None => queue
                 .as_ref()
                 .map(|queue| queue.replace(".fifo", "-dead-letters.fifo")),
         };
-        let limits = limits(&mut reader);
-        reader.finish(|| {
-            let issuing = Issuing {
-                shop: shop?,
-                theme: theme?,
-                database_url: database_url?,
-                database_connections_max,
-                folder: folder?,
-                sqs,
-                queue: queue?,
-                dead_letters_queue: dead_letters_queue?,
-                limits,
-            };
-            Some(Self {
-                listen,
-                issuing: Some(issuing),
-            })
+        let limits = limits(reader);
+        Some(Self {
+            shop: shop?,
+            theme: theme?,
+            sqs,
+            queue: queue?,
+            dead_letters_queue: dead_letters_queue?,
+            limits,
         })
     }
+}
+
+fn endpoint(reader: &mut Reader<'_>, env: &Env, name: &'static str) -> Option<String> {
+    env.get(name)?;
+    reader.http_url(name).map(String::from)
 }
 
 fn limits(reader: &mut Reader<'_>) -> Limits {
@@ -150,11 +167,25 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
     limits
 }
 
-fn shop(reader: &mut Reader<'_>, path: &str) -> Option<Shop> {
-    let read = fs::read_to_string(path).map_err(|error| error.to_string());
-    let shop = read.and_then(|text| Shop::parse(&text).map_err(|error| error.to_string()));
-    shop.map_err(|why| reader.fault("SHOP", format!("{path}: {why}")))
-        .ok()
+/// A text has more than one line, and a path has not: where there is no folder to put a file, the text will do.
+fn shop(reader: &mut Reader<'_>, from: &str) -> Option<Shop> {
+    let (text, source) = if from.contains('\n') {
+        (Ok(from.to_owned()), "")
+    } else {
+        (fs::read_to_string(from), from)
+    };
+    let shop = text
+        .map_err(|error| error.to_string())
+        .and_then(|text| Shop::parse(&text).map_err(|error| error.to_string()));
+    shop.map_err(|why| {
+        let why = if source.is_empty() {
+            why
+        } else {
+            format!("{source}: {why}")
+        };
+        reader.fault("SHOP", why);
+    })
+    .ok()
 }
 
 fn theme(reader: &mut Reader<'_>, folder: Option<&str>) -> Option<Theme> {
@@ -185,38 +216,48 @@ mod tests {
 
     const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shop.example.toml");
 
+    fn faults(env: &Env) -> Vec<&'static str> {
+        let faults = Config::from_env(env).expect_err("faults");
+        faults.0.iter().map(|fault| fault.name).collect()
+    }
+
+    fn complete() -> Env {
+        Env::of([
+            ("DATABASE_URL", "postgres://localhost/steelyard"),
+            ("DOCUMENTS_BUCKET", "documents"),
+        ])
+    }
+
     #[test]
-    fn without_a_shop_nothing_is_issued_and_nothing_is_needed() {
-        let config = Config::from_env(&Env::default()).expect("complete");
+    fn everything_that_is_missing_is_named_at_once() {
+        assert_eq!(
+            faults(&Env::default()),
+            ["DATABASE_URL", "DOCUMENTS_BUCKET"]
+        );
+        let issuing = complete().with("SHOP", SHOP).with("THEME", "/nowhere");
+        assert_eq!(faults(&issuing), ["THEME", "DOCUMENTS_QUEUE"]);
+    }
+
+    #[test]
+    fn without_a_shop_nothing_is_issued() {
+        let config = Config::from_env(&complete()).expect("complete");
         assert!(config.issuing.is_none());
     }
 
     #[test]
-    fn with_a_shop_everything_that_is_missing_is_named_at_once() {
-        let faults = Config::from_env(&Env::of([("SHOP", SHOP), ("THEME", "/nowhere")]));
-        let faults = faults.expect_err("faults");
-        let names: Vec<_> = faults.0.iter().map(|fault| fault.name).collect();
-        let expected = [
-            "THEME",
-            "DATABASE_URL",
-            "DOCUMENTS_FOLDER",
-            "DOCUMENTS_QUEUE",
-        ];
-        assert_eq!(names, expected);
-    }
-
-    #[test]
-    fn the_example_shop_is_complete() {
-        let env = Env::of([
-            ("SHOP", SHOP),
-            ("DATABASE_URL", "postgres://localhost/steelyard"),
-            ("DOCUMENTS_FOLDER", "/tmp/documents"),
-            ("DOCUMENTS_QUEUE", "documents.fifo"),
-        ]);
-        let issuing = Config::from_env(&env)
-            .expect("complete")
-            .issuing
-            .expect("issuing");
-        assert_eq!(issuing.dead_letters_queue, "documents-dead-letters.fifo");
+    fn the_example_shop_is_complete_as_a_file_and_as_a_text() {
+        let text = include_str!("../shop.example.toml");
+        for shop in [SHOP, text] {
+            let env = complete()
+                .with("SHOP", shop)
+                .with("DOCUMENTS_QUEUE", "documents.fifo");
+            let config = Config::from_env(&env).expect("complete");
+            let issuing = config.issuing.expect("issuing");
+            assert_eq!(issuing.dead_letters_queue, "documents-dead-letters.fifo");
+        }
+        assert_eq!(
+            faults(&complete().with("SHOP", "a = 1\nb = 2")),
+            ["SHOP", "DOCUMENTS_QUEUE"]
+        );
     }
 }

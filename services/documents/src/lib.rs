@@ -10,12 +10,11 @@
 //! | [`config`], [`shop`] | settings; who issues, on which terms, under which numbers |
 //! | [`worker`] | takes events from `documents.fifo` and makes documents of them |
 //! | [`db`] | the schema `documents`, partitioned by month |
-//! | [`files`] | where files go |
 //! | [`preview`] | `documents preview`: a sample under a theme |
 
 pub mod config;
+mod contract;
 pub mod db;
-pub mod files;
 mod kind;
 mod model;
 pub mod preview;
@@ -24,6 +23,7 @@ pub mod shop;
 pub mod worker;
 
 pub use config::{ADMIN_PORT, Config, PORT};
+pub use contract::SERVICE;
 pub use kind::Kind;
-pub use model::{Document, Model};
-pub use service::{Deps, Desk, Error, SERVICE, run};
+pub use model::{Document, Model, document_id};
+pub use service::{Deps, Error, run};

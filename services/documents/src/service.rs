@@ -1,53 +1,34 @@
 //! The service as a whole: open, work, stop.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use sqlx::PgPool;
+use steelyard_objects::Bucket;
 use steelyard_paper::{Press, RenderError};
 use steelyard_queue::{Consumer, ConsumerOptions, Handle, SqsTransport};
-use steelyard_runtime::contract::{Needs, Ports, Service};
 use steelyard_runtime::http::{Doors, Health, OpenError, envelope};
-use steelyard_runtime::telemetry::{self, Metrics};
+use steelyard_runtime::telemetry::Metrics;
 use steelyard_store::{Database, InvalidUrl, MigrateError, PoolOptions};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ADMIN_PORT, Config, Issuing, Limits, PORT};
-use crate::db;
-use crate::files::{Files, Folder};
+use crate::config::{Config, Issuing, Limits};
+use crate::db::{self, months};
 use crate::worker::{Printer, Worker, guarded_tap};
 
 const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How long requests in hand may take after the stop.
-const DRAIN_MAX: Duration = Duration::from_secs(12);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(12);
 /// The worker is alive if a poll succeeded within this time.
 const POLL_AGE_MAX: Duration = Duration::from_secs(80);
+/// How often it is seen to that the next months have their partitions.
+const MONTHS_EVERY: Duration = Duration::from_hours(6);
+/// The same after it failed.
+const MONTHS_AGAIN: Duration = Duration::from_secs(60);
 
-/// The service, as its `main` and those who deploy it know it. Where `SHOP` is not set it needs no queue and no schema.
-pub const SERVICE: Service = Service {
-    name: "documents",
-    ports: Ports {
-        api: PORT,
-        admin: ADMIN_PORT,
-    },
-    read: |env| drop(Config::from_env(env)),
-    needs: || Needs {
-        stop_seconds_max: stop_max(&consumer_options(&Limits::default())).as_secs(),
-        ..Needs::default()
-    },
-};
-
-/// The worker, then requests, then telemetry.
-fn stop_max(consumer: &ConsumerOptions) -> Duration {
-    let worker = consumer.stop_polls_max
-        + consumer.stop_drain_max
-        + consumer.cancel_grace
-        + consumer.stop_flush_max;
-    worker + DRAIN_MAX + telemetry::FLUSH_MAX
-}
-
-fn consumer_options(limits: &Limits) -> ConsumerOptions {
+pub(crate) fn consumer_options(limits: &Limits) -> ConsumerOptions {
     ConsumerOptions {
         set_messages_max: limits.set_messages_max,
         sets_in_flight_max: limits.sets_in_flight_max,
@@ -82,73 +63,65 @@ pub enum Error {
 /// What the service is given to run with.
 #[derive(Debug)]
 pub struct Deps {
-    /// The open listeners.
-    pub doors: Doors,
-    /// The process's metrics.
-    pub metrics: Metrics,
-    /// What documents are issued with.
-    pub issuing: Option<Desk>,
+    doors: Doors,
+    metrics: Metrics,
+    database: Database,
+    bucket: Bucket,
+    desk: Option<Desk>,
 }
 
 /// What documents are issued with, ready.
 #[derive(Debug)]
-pub struct Desk {
-    config: Issuing,
-    database: Database,
+struct Desk {
+    issuing: Issuing,
     printer: Printer,
-    /// Where files go.
-    pub files: Arc<dyn Files>,
 }
 
 impl Desk {
-    fn open(config: &Issuing) -> Result<Self, Error> {
-        let options = PoolOptions {
-            connections_max: config.database_connections_max,
-            ..PoolOptions::new("documents")
-        };
+    fn open(issuing: &Issuing) -> Result<Self, Error> {
         Ok(Self {
-            database: Database::new(config.database_url.expose(), &options, db::migrations())?,
-            printer: Printer::new(Press::new(config.theme.clone())?),
-            files: Arc::new(Folder::new(&config.folder)),
-            config: config.clone(),
+            printer: Printer::new(Press::new(issuing.theme.clone())?),
+            issuing: issuing.clone(),
         })
     }
 
-    async fn consumer(&self) -> Consumer<Worker> {
-        let Self {
-            config,
-            database,
-            printer,
-            files,
-        } = self;
-        let tap = guarded_tap(database.pool().clone(), Arc::clone(files));
+    async fn consumer(self, pool: &PgPool, bucket: &Bucket) -> Consumer<Worker> {
+        let Self { issuing, printer } = self;
+        let tap = guarded_tap(pool.clone(), bucket.clone());
         let worker = Worker {
-            pool: database.pool().clone(),
-            shop: config.shop.clone(),
-            printer: printer.clone(),
-            files: Arc::clone(files),
+            pool: pool.clone(),
+            shop: issuing.shop,
+            printer,
+            bucket: bucket.clone(),
             tap: tap.clone(),
         };
-        let options = consumer_options(&config.limits);
-        let transport = Arc::new(SqsTransport::connect(config.sqs.clone()).await);
-        Consumer::builder(transport, config.queue.as_str(), worker)
-            .dead_letters(config.dead_letters_queue.as_str())
+        let transport = std::sync::Arc::new(SqsTransport::connect(issuing.sqs).await);
+        Consumer::builder(transport, issuing.queue.as_str(), worker)
+            .dead_letters(issuing.dead_letters_queue.as_str())
             .tap(tap)
-            .options(options)
+            .options(consumer_options(&issuing.limits))
             .build()
     }
 }
 
 impl Deps {
-    /// The real parts.
+    /// The real parts. Postgres, S3 and SQS may be away.
     ///
     /// # Errors
     /// A listener that cannot be opened, a URL that is none, a font that cannot be used.
     pub async fn connect(config: &Config, metrics: Metrics) -> Result<Self, Error> {
+        let options = PoolOptions {
+            connections_max: config.database_connections_max,
+            ..PoolOptions::new("documents")
+        };
+        let database = Database::new(config.database_url.expose(), &options, db::migrations())?;
         Ok(Self {
             doors: Doors::open(&config.listen).await?,
             metrics,
-            issuing: config.issuing.as_ref().map(Desk::open).transpose()?,
+            database,
+            // On the heap once, instead of in every caller's future.
+            bucket: Box::pin(Bucket::connect(config.s3.clone(), &config.bucket)).await,
+            desk: config.issuing.as_ref().map(Desk::open).transpose()?,
         })
     }
 }
@@ -166,24 +139,26 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
     let Deps {
         doors,
         metrics,
-        issuing,
+        database,
+        bucket,
+        desk,
     } = deps;
     tracing::info!(api = %doors.addrs().api, admin = %doors.addrs().admin, "serving");
-    let routes = envelope(Router::new(), BODY_BYTES_MAX);
-    let Some(desk) = issuing else {
-        tracing::warn!("SHOP is not set: no documents are issued");
-        let health = Health::new();
-        return Ok(doors
-            .serve(routes, health, metrics, stop, DRAIN_MAX)
-            .await?);
+    let consumer = match desk {
+        Some(desk) => Some(desk.consumer(database.pool(), &bucket).await),
+        None => {
+            tracing::warn!("SHOP is not set: no documents are issued");
+            None
+        }
     };
-    let consumer = desk.consumer().await;
-    let database = &desk.database;
-    let health = health(database, consumer.handle());
+    let routes = envelope(Router::new(), BODY_BYTES_MAX);
+    let health = health(&database, consumer.as_ref().map(Consumer::handle));
     let (worked, served) = (CancellationToken::new(), CancellationToken::new());
     let issue = async {
         // Until the schema is there, nothing can be issued: receive nothing.
-        if stop.run_until_cancelled(database.ready()).await.is_some() {
+        if let Some(consumer) = consumer
+            && stop.run_until_cancelled(database.ready()).await.is_some()
+        {
             let report = consumer.run(stop.clone()).await;
             tracing::info!(?report, "the worker stopped");
         }
@@ -198,17 +173,52 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         served.cancel();
         result.map_err(Error::from)
     };
+    let keep = async {
+        // It ends with the stop only.
+        stop.run_until_cancelled(keep_months(&database)).await;
+        Ok::<(), Error>(())
+    };
     let tend = async { database.tend(served.clone()).await.map_err(Error::from) };
-    tokio::try_join!(issue, serve, tend)?;
+    tokio::try_join!(issue, serve, keep, tend)?;
     database.pool().close().await;
     Ok(())
 }
 
-fn health(database: &Database, worker: Handle) -> Health {
-    let (known, migrated) = (database.clone(), database.clone());
+/// Makes the partitions of the months to come, before they come.
+async fn keep_months(database: &Database) {
+    loop {
+        database.ready().await;
+        let pool = database.pool();
+        let kept = async {
+            months::make_ahead(pool, OffsetDateTime::now_utc().date()).await?;
+            months::strays(pool).await
+        };
+        let pause = match kept.await {
+            Ok(strays) => {
+                metrics::gauge!("documents_outside_months").set(strays as f64);
+                MONTHS_EVERY
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the partitions of the next months cannot be made yet");
+                MONTHS_AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn health(database: &Database, worker: Option<Handle>) -> Health {
+    let known = database.clone();
+    let health = Health::new().ready("postgres", move || known.check());
+    match worker {
+        Some(worker) => with_worker(health, database.clone(), worker),
+        None => health,
+    }
+}
+
+fn with_worker(health: Health, database: Database, worker: Handle) -> Health {
     let waiting = worker.clone();
-    Health::new()
-        .ready("postgres", move || known.check())
+    health
         .whole("worker", move || {
             let reasons: Vec<String> = waiting
                 .health()
@@ -225,7 +235,7 @@ fn health(database: &Database, worker: Handle) -> Health {
         .live("worker", move || {
             let health = worker.health();
             // Before the schema is there it does not poll, on purpose.
-            if !migrated.is_migrated() || health.is_live(POLL_AGE_MAX) {
+            if !database.is_migrated() || health.is_live(POLL_AGE_MAX) {
                 return Ok(());
             }
             let age = health.last_good_poll_age.unwrap_or(health.running_for);

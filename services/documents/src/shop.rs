@@ -31,6 +31,8 @@ use steelyard_einvoice::model::{Account, Party};
 
 use crate::kind::Kind;
 
+/// A shop for demonstrations, with every setting explained.
+pub const EXAMPLE: &str = include_str!("../shop.example.toml");
 /// The entry of an order's `metadata` that says in which language its buyer reads.
 pub const LANGUAGE: &str = "language";
 /// Digits of a number, at least.

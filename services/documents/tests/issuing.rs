@@ -4,15 +4,17 @@
 mod stand;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use sqlx::types::Json;
 use stand::{SOON, Stand, event, order};
+use steelyard_documents::document_id;
 use steelyard_domain::event::OrderEventKind::{Cancelled, Confirmed, Returned, Shipped};
 use steelyard_einvoice::model::Invoice;
 use steelyard_testkit::wait_for;
+
+const FILE_BYTES_MAX: usize = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirmed_order_has_one_invoice_however_often_its_event_comes() {
@@ -31,12 +33,13 @@ async fn a_confirmed_order_has_one_invoice_however_often_its_event_comes() {
 
     let key = rows[0].object_key.clone().unwrap();
     assert_eq!(key, format!("invoice/2026/11/17850/{}.pdf", rows[0].id));
-    let files = stand.shelf.files();
-    assert_eq!(files.len(), 1);
-    let digest = Sha256::digest(&files[&key]).to_vec();
+    assert_eq!(stand.bucket.list("", None).await.unwrap().len(), 1);
+    let file = stand.bucket.get(&key, FILE_BYTES_MAX).await.unwrap();
+    assert_eq!(file.content_type.as_deref(), Some("application/pdf"));
+    let digest = Sha256::digest(&file.body).to_vec();
     assert_eq!(rows[0].sha256.as_ref(), Some(&digest));
 
-    let model: Json<Invoice> = sqlx::query_scalar("SELECT model FROM documents")
+    let model: Json<Invoice> = sqlx::query_scalar("SELECT model FROM models")
         .fetch_one(&stand.pool)
         .await
         .unwrap();
@@ -78,7 +81,7 @@ async fn what_is_taken_back_has_a_credit_note_that_names_its_invoice_and_what_is
     ];
     assert_eq!(kinds, expected);
     let notes: Vec<(Json<Invoice>, Decimal)> = sqlx::query_as(
-        "SELECT model, total FROM documents WHERE kind = 'credit_note' ORDER BY number",
+        "SELECT model, total FROM documents JOIN models USING (id) WHERE kind = 'credit_note' ORDER BY number",
     )
     .fetch_all(&stand.pool)
     .await
@@ -127,12 +130,12 @@ async fn numbers_have_no_gaps_though_workers_die_between_number_and_file() {
     );
     stand.send(&events).await;
     for round in 0..3 {
-        stand.shelf.hangs.store(true, Ordering::SeqCst);
-        stand.shelf.hanging.store(0, Ordering::SeqCst);
+        stand.way.stall();
+        let before = stand.way.status().accepted;
         stand.start().await;
         stand.start().await;
         wait_for("workers are between number and file", SOON, async || {
-            stand.shelf.hanging.load(Ordering::SeqCst) > 0
+            stand.way.status().accepted > before
         })
         .await;
         let numbered = stand.rows().await.len();
@@ -142,7 +145,8 @@ async fn numbers_have_no_gaps_though_workers_die_between_number_and_file() {
         );
         stand.kill();
     }
-    stand.shelf.hangs.store(false, Ordering::SeqCst);
+    assert_eq!(stand.bucket.list("", None).await.unwrap(), []);
+    stand.way.restore();
     // Some come again beside.
     stand.send(&events[..10]).await;
     stand.start().await;
@@ -160,7 +164,10 @@ async fn numbers_have_no_gaps_though_workers_die_between_number_and_file() {
         assert_eq!(numbers, expected);
     }
     let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
-    let asked: BTreeSet<_> = events.iter().map(|event| event.event_id).collect();
+    let asked: BTreeSet<_> = events
+        .iter()
+        .map(|event| document_id(event.at, event.event_id))
+        .collect();
     assert_eq!(ids, asked);
     assert_eq!(stand.parked().await, 0);
     stand.stop().await;
@@ -183,7 +190,7 @@ async fn an_order_that_does_not_add_up_is_parked_and_takes_no_number() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_files_cannot_be_stored_events_wait_and_nothing_is_parked() {
     let mut stand = Stand::started().await;
-    stand.shelf.away.store(true, Ordering::SeqCst);
+    stand.way.refuse();
     let events: Vec<_> = (0..6)
         .map(|i| event(&order(&format!("c{i}"), "1"), Confirmed))
         .collect();
@@ -193,8 +200,43 @@ async fn while_files_cannot_be_stored_events_wait_and_nothing_is_parked() {
         !rows.is_empty() && rows.iter().all(|row| row.object_key.is_none())
     })
     .await;
-    stand.shelf.away.store(false, Ordering::SeqCst);
+    stand.way.restore();
     stand.settled(6).await;
     assert_eq!(stand.parked().await, 0);
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn months_have_their_partitions_ahead_and_what_strayed_is_moved_there() {
+    let mut stand = Stand::started().await;
+    let ahead = "SELECT to_regclass('documents_' || to_char(now() + interval '3 months', 'YYYY_MM')) IS NOT NULL
+                 AND to_regclass('models_' || to_char(now() + interval '3 months', 'YYYY_MM')) IS NOT NULL";
+    wait_for("the months ahead are there", SOON, async || {
+        let found: Result<bool, _> = sqlx::query_scalar(ahead).fetch_one(&stand.pool).await;
+        found.unwrap_or(false)
+    })
+    .await;
+    // Past the service, into months that nobody made.
+    let stray = "INSERT INTO documents (id, issued_on, kind, number, customer_id)
+                 SELECT (left(first_id(day)::text, 14) || '7000-8000-000000000001')::uuid, day, 'invoice', 'X', 'a'
+                 FROM unnest(ARRAY['2001-02-28', '2001-03-01']::date[]) day";
+    sqlx::query(stray).execute(&stand.pool).await.unwrap();
+    let rows = async |table: &str| -> i64 {
+        let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(count)
+            .fetch_one(&stand.pool)
+            .await
+            .unwrap()
+    };
+    assert_eq!(rows("documents_rest").await, 2);
+    let month = "SELECT month_partition('2001-02-14')";
+    for _ in 0..2 {
+        sqlx::query(month).execute(&stand.pool).await.unwrap();
+        assert_eq!(rows("documents_rest").await, 1);
+        assert_eq!(rows("documents_2001_02").await, 1);
+    }
+    // An id of another month than its date is refused.
+    let wrong = "UPDATE documents SET issued_on = '2001-02-27'";
+    assert!(sqlx::query(wrong).execute(&stand.pool).await.is_err());
     stand.stop().await;
 }

@@ -7,7 +7,9 @@ use sqlx::{PgConnection, PgPool};
 use steelyard_domain::id::OrderId;
 use steelyard_store::inbox::{self, Message, Seen};
 use time::Date;
+use uuid::Uuid;
 
+use super::months;
 use crate::kind::Kind;
 use crate::model::{Document, Model};
 use crate::shop::Shop;
@@ -17,6 +19,8 @@ use crate::shop::Shop;
 pub struct Asked {
     /// The event as the inbox knows it.
     pub message: Message,
+    /// The id that its document has or would have.
+    pub document_id: Uuid,
     /// What is to be issued; nothing for an event that asks for none.
     pub document: Option<Document>,
 }
@@ -31,9 +35,12 @@ pub enum Issued {
 }
 
 const INSERT: &str = "
-    INSERT INTO documents (id, issued_on, kind, number, customer_id, order_id, currency, total, language, model)
-    SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::text[], $5::text[], $6::uuid[],
-                         $7::text[], $8::numeric[], $9::text[], $10::json[])";
+    WITH models AS (INSERT INTO models (id, model) SELECT * FROM unnest($1::uuid[], $11::json[]))
+    INSERT INTO documents (id, issued_on, kind, number, customer_id, order_id, currency, total, language, words)
+    SELECT id, issued_on, kind, number, customer_id, order_id, currency, total, language, to_tsvector('simple', words)
+    FROM unnest($1::uuid[], $2::date[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::numeric[],
+                $9::text[], $10::text[])
+         AS d (id, issued_on, kind, number, customer_id, order_id, currency, total, language, words)";
 
 /// Locks the row of a kind and year until the commit.
 const TAKE: &str = "
@@ -50,10 +57,10 @@ pub async fn issue(pool: &PgPool, shop: &Shop, asked: &mut [Asked]) -> sqlx::Res
     // On their own: a month that is made inside would lock the table while its numbers are waited for.
     let documents = asked.iter().filter_map(|asked| asked.document.as_ref());
     let months: BTreeSet<Date> = documents
-        .map(|d| first_of_month(d.model.issued_on()))
+        .map(|d| months::first_of_month(d.model.issued_on()))
         .collect();
     for month in months {
-        make_partition(pool, month).await?;
+        months::make(pool, month).await?;
     }
     let mut transaction = pool.begin().await?;
     let messages: Vec<Message> = asked.iter().map(|asked| asked.message).collect();
@@ -158,32 +165,9 @@ async fn insert(connection: &mut PgConnection, fresh: &[&mut Document]) -> sqlx:
         .bind(currencies)
         .bind(totals)
         .bind(all(|d| d.language.clone()))
+        .bind(all(|d| d.model.words()))
         .bind(models)
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// Looked up before it is made: making it takes a lock on the whole table.
-async fn make_partition(pool: &PgPool, month: Date) -> sqlx::Result<()> {
-    let name = format!(
-        "documents_{:04}_{:02}",
-        month.year(),
-        u8::from(month.month())
-    );
-    let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(&name)
-        .fetch_one(pool)
-        .await?;
-    if !there {
-        sqlx::query("SELECT month_partition($1)")
-            .bind(month)
-            .execute(pool)
-            .await?;
-    }
-    Ok(())
-}
-
-fn first_of_month(date: Date) -> Date {
-    date.replace_day(1).unwrap_or(date)
 }

@@ -4,11 +4,12 @@
 //! that asked for it: so each event has one document, and each number has one.
 
 mod issue;
+pub mod months;
 mod read;
 mod store;
 
 pub use issue::{Asked, Issued, issue};
-pub use read::{Charged, invoices_of, of_events};
+pub use read::{Charged, invoices_of, without_file};
 pub use store::{Stored, stored};
 
 use sqlx::migrate::Migrator;

@@ -30,7 +30,7 @@ pub async fn invoices_of(
 ) -> sqlx::Result<HashMap<OrderId, Charged>> {
     let ids: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
     let rows: Vec<(Uuid, Json<Invoice>)> = sqlx::query_as(
-        "SELECT order_id, model FROM documents
+        "SELECT order_id, model FROM documents JOIN models USING (id)
          WHERE order_id = ANY($1) AND kind IN ('invoice', 'credit_note')",
     )
     .bind(&ids)
@@ -49,16 +49,16 @@ pub async fn invoices_of(
 
 type Row = (Uuid, String, String, Uuid, String, Json<Model>);
 
-/// The documents of these events that have no file yet.
+/// Those of these documents that have no file yet.
 ///
 /// # Errors
 /// Those of Postgres.
-pub async fn of_events(pool: &PgPool, events: &[Uuid]) -> sqlx::Result<Vec<Document>> {
+pub async fn without_file(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Document>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, kind, customer_id, order_id, language, model FROM documents
+        "SELECT id, kind, customer_id, order_id, language, model FROM documents JOIN models USING (id)
          WHERE id = ANY($1) AND stored_at IS NULL ORDER BY id",
     )
-    .bind(events)
+    .bind(ids)
     .fetch_all(pool)
     .await?;
     rows.into_iter().map(document).collect()

@@ -10,7 +10,7 @@ use steelyard_einvoice::issue::Numbered;
 use super::decode::Came;
 use crate::db::{Asked, Charged};
 use crate::kind::Kind;
-use crate::model::{Document, Model};
+use crate::model::{Document, Model, document_id};
 use crate::shop::Shop;
 
 /// What becomes of an event.
@@ -36,6 +36,7 @@ pub(super) fn all(
         match document(&came.event, shop, charged.entry(order).or_default()) {
             Ok(document) => Decided::Issue(Asked {
                 message: came.message,
+                document_id: document_id(came.event.at, came.event.event_id),
                 document,
             }),
             Err(reason) => Decided::Park(reason),
@@ -81,7 +82,7 @@ fn document(
         OrderEventKind::Rejected | OrderEventKind::Paid => return Ok(None),
     };
     Ok(Some(Document {
-        id: event.event_id,
+        id: document_id(event.at, event.event_id),
         kind,
         customer_id: order.customer_id.clone(),
         order_id: order.id,

@@ -18,24 +18,24 @@
 mod decide;
 mod decode;
 mod print;
+mod store;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
+use steelyard_objects::Bucket;
 use steelyard_queue::{Handler, Outcome, Set, Tap};
 use steelyard_store::{is_contention, is_outage};
 
 use crate::db::{self, Issued};
-use crate::files::Files;
 use crate::shop::Shop;
 use decide::Decided;
 pub use print::Printer;
 
 /// The breaker of Postgres.
 pub const POSTGRES: &str = "postgres";
-/// The breaker of the file store.
-pub const FILES: &str = "files";
+/// The breaker of S3.
+pub const S3: &str = "s3";
 /// How long events wait when a dependency is away: the tap decides when they really go on.
 const AWAY_WAIT: Duration = Duration::from_secs(1);
 /// How long events wait after a lost race.
@@ -51,7 +51,7 @@ pub struct Worker {
     /// Makes files.
     pub printer: Printer,
     /// Keeps them.
-    pub files: Arc<dyn Files>,
+    pub bucket: Bucket,
     /// Closed while something is away.
     pub tap: Tap,
 }
@@ -127,26 +127,23 @@ impl Worker {
                 outcomes[i] = Outcome::park("another event took effect under this id");
             }
         }
-        let ids: Vec<_> = asked.iter().map(|asked| asked.message.id).collect();
+        let ids: Vec<_> = asked.iter().map(|asked| asked.document_id).collect();
         let refused = self.store(&ids).await?;
         for (asked, &i) in asked.iter().zip(&at) {
-            if let Some(reason) = refused.get(&asked.message.id) {
+            if let Some(reason) = refused.get(&asked.document_id) {
                 outcomes[i] = Outcome::park(reason.clone());
             }
         }
         Ok(outcomes)
     }
 
-    /// Makes and keeps the files of events that have none yet; answers which could not be rendered.
-    async fn store(&self, events: &[uuid::Uuid]) -> Result<print::Refused, Trouble> {
-        let documents = db::of_events(&self.pool, events).await?;
-        let print::Printed { files, refused } = self.printer.print(documents).await;
-        let mut stored = Vec::with_capacity(files.len());
-        for (file, note) in files {
-            let put = self.files.put(file).await;
-            put.map_err(|error| Trouble::Away(FILES, error.to_string()))?;
-            stored.push(note);
-        }
+    /// Makes and keeps the files of documents that have none yet; answers for which that cannot be done.
+    async fn store(&self, documents: &[uuid::Uuid]) -> Result<print::Refused, Trouble> {
+        let documents = db::without_file(&self.pool, documents).await?;
+        let print::Printed { files, mut refused } = self.printer.print(documents).await;
+        let put = store::put(&self.bucket, files).await;
+        let (stored, not_taken) = put.map_err(|error| Trouble::Away(S3, error.to_string()))?;
+        refused.extend(not_taken);
         db::stored(&self.pool, &stored).await?;
         metrics::counter!("documents_stored_total").increment(stored.len() as u64);
         Ok(refused)
@@ -169,12 +166,12 @@ impl Worker {
 
 /// A tap that opens again when what it was closed for can do its part.
 #[must_use]
-pub fn guarded_tap(pool: PgPool, files: Arc<dyn Files>) -> Tap {
+pub fn guarded_tap(pool: PgPool, bucket: Bucket) -> Tap {
     Tap::new()
         .with_probe(POSTGRES, move || can_write(pool.clone()))
-        .with_probe(FILES, move || {
-            let files = Arc::clone(&files);
-            async move { files.is_well().await }
+        .with_probe(S3, move || {
+            let bucket = bucket.clone();
+            async move { bucket.is_well().await }
         })
 }
 

@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use steelyard_objects::Kept;
 use steelyard_paper::{Pdf, Press, RenderError};
 use uuid::Uuid;
 
 use crate::db::Stored;
-use crate::files::NewFile;
 use crate::model::{Document, Model};
+
+use super::store::File;
+
+const CONTENT_TYPE: &str = "application/pdf";
 
 /// Makes files of documents.
 #[derive(Debug, Clone)]
@@ -21,7 +26,7 @@ pub(super) type Refused = HashMap<Uuid, String>;
 /// What comes out of a set.
 #[derive(Default)]
 pub(super) struct Printed {
-    pub(super) files: Vec<(NewFile, Stored)>,
+    pub(super) files: Vec<File>,
     pub(super) refused: Refused,
 }
 
@@ -79,20 +84,19 @@ fn render(press: &Press, document: &Document) -> Result<Pdf, RenderError> {
     }
 }
 
-fn file(document: &Document, pdf: Pdf) -> (NewFile, Stored) {
-    let sha256: [u8; 32] = Sha256::digest(&pdf.bytes).into();
-    let key = document.object_key();
-    let stored = Stored {
-        id: document.id,
-        key: key.clone(),
-        sha256,
-        size_bytes: i64::try_from(pdf.bytes.len()).unwrap_or(i64::MAX),
-        pages: i32::try_from(pdf.pages).unwrap_or(i32::MAX),
-    };
-    let file = NewFile {
-        key,
-        bytes: pdf.bytes,
-        sha256,
-    };
-    (file, stored)
+fn file(document: &Document, pdf: Pdf) -> File {
+    File {
+        kept: Kept::new(CONTENT_TYPE).tagged(&[
+            ("kind", document.kind.as_str()),
+            ("country", document.country()),
+        ]),
+        stored: Stored {
+            id: document.id,
+            key: document.object_key(),
+            sha256: Sha256::digest(&pdf.bytes).into(),
+            size_bytes: i64::try_from(pdf.bytes.len()).unwrap_or(i64::MAX),
+            pages: i32::try_from(pdf.pages).unwrap_or(i32::MAX),
+        },
+        bytes: Bytes::from(pdf.bytes),
+    }
 }

@@ -1,23 +1,20 @@
-//! The service with a real Postgres and SQS server, and a file store that fails on demand.
+//! The service with a real Postgres, an SQS server and an S3 server, the last behind a proxy that fails on demand.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use sqlx::PgPool;
-use steelyard_documents::files::{Files, FilesAway, NewFile, Put};
+use steelyard_chaosproxy::Proxy;
 use steelyard_documents::{Config, Deps, run};
 use steelyard_domain::event::{OrderEvent, OrderEventKind};
 use steelyard_domain::id::{CustomerId, IdempotencyKey, OrderId};
 use steelyard_domain::order::{HistoryEntry, Order, OrderStatus};
+use steelyard_objects::{Bucket, S3Config, S3Credentials};
 use steelyard_paper::sample;
 use steelyard_queue::{OutgoingMessage, SqsConfig, SqsTransport, Transport as _};
 use steelyard_runtime::config::Env;
 use steelyard_runtime::http::Listen;
 use steelyard_runtime::telemetry::Metrics;
-use steelyard_testkit::{TestDatabase, wait_for};
+use steelyard_testkit::{TestDatabase, TestS3, wait_for};
 use time::macros::datetime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,54 +23,20 @@ use uuid::Uuid;
 /// Long enough for a machine that builds beside the tests.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
 const QUEUE: &str = "documents.fifo";
+const BUCKET: &str = "documents";
 const DEAD: &str = "documents-dead-letters.fifo";
 const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shop.example.toml");
-
-/// A file store in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Shelf {
-    files: Mutex<BTreeMap<String, Vec<u8>>>,
-    pub(crate) away: AtomicBool,
-    /// Puts that do not end before their worker is killed, between number and file.
-    pub(crate) hangs: AtomicBool,
-    pub(crate) hanging: AtomicUsize,
-    killed: Mutex<CancellationToken>,
-}
-
-impl Files for Shelf {
-    fn put(&self, file: NewFile) -> Put<'_> {
-        Box::pin(async move {
-            if self.away.load(Ordering::SeqCst) {
-                return Err(FilesAway("away".into()));
-            }
-            if self.hangs.load(Ordering::SeqCst) {
-                self.hanging.fetch_add(1, Ordering::SeqCst);
-                let killed = self.killed.lock().clone();
-                killed.cancelled().await;
-                return Err(FilesAway("its worker is dead".into()));
-            }
-            self.files.lock().insert(file.key, file.bytes);
-            Ok(())
-        })
-    }
-
-    fn is_well(&self) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(async { !self.away.load(Ordering::SeqCst) })
-    }
-}
-
-impl Shelf {
-    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        self.files.lock().clone()
-    }
-}
 
 pub(crate) struct Stand {
     // Dropped with the stand, and with it the database.
     _database: TestDatabase,
     _sqs: localsqs::Server,
+    _s3: TestS3,
     pub(crate) pool: PgPool,
-    pub(crate) shelf: Arc<Shelf>,
+    /// On the services' way to S3.
+    pub(crate) way: Proxy,
+    /// S3 itself, without the proxy.
+    pub(crate) bucket: Bucket,
     transport: SqsTransport,
     config: Config,
     running: Vec<(CancellationToken, JoinHandle<()>)>,
@@ -93,6 +56,11 @@ pub(crate) struct Row {
 impl Stand {
     /// Everything but the service. What is in a dead worker's hands comes back after two seconds.
     pub(crate) async fn new() -> Self {
+        // On the heap once, instead of in every test's future.
+        Box::pin(Self::made()).await
+    }
+
+    async fn made() -> Self {
         let database = steelyard_testkit::postgres().await;
         let queue = format!("{QUEUE}:dlq={DEAD},max=1000,VisibilityTimeout=2");
         let sqs = steelyard_testkit::sqs_with(localsqs::Config {
@@ -103,13 +71,17 @@ impl Stand {
         let env = Env::of([
             ("SHOP", SHOP),
             ("DATABASE_URL", database.url.as_str()),
-            ("DOCUMENTS_FOLDER", "/nowhere"),
+            ("DOCUMENTS_BUCKET", BUCKET),
             ("DOCUMENTS_QUEUE", QUEUE),
             ("POLL_WAIT", "1s"),
             ("VISIBILITY_TIMEOUT", "2s"),
         ]);
         let mut config = Config::from_env(&env).unwrap();
         config.listen = Listen::free();
+        let s3 = steelyard_testkit::s3(&[BUCKET]).await;
+        let way = steelyard_testkit::proxy(s3.address());
+        let bucket = Bucket::connect(s3_config(&s3, s3.url()), BUCKET).await;
+        config.s3 = s3_config(&s3, format!("http://{}", way.address()));
         let issuing = config.issuing.as_mut().unwrap();
         issuing.sqs = SqsConfig::local(sqs.url());
         let transport = SqsTransport::connect(issuing.sqs.clone()).await;
@@ -122,7 +94,9 @@ impl Stand {
             pool: PgPool::connect_lazy(&url).unwrap(),
             _database: database,
             _sqs: sqs,
-            shelf: Arc::default(),
+            _s3: s3,
+            way,
+            bucket,
             transport,
             config,
             running: Vec::new(),
@@ -136,10 +110,9 @@ impl Stand {
     }
 
     pub(crate) async fn start(&mut self) {
-        let mut deps = Deps::connect(&self.config, Metrics::detached())
+        let deps = Deps::connect(&self.config, Metrics::detached())
             .await
             .unwrap();
-        deps.issuing.as_mut().unwrap().files = self.shelf.clone();
         let stop = CancellationToken::new();
         let served = run(deps, stop.clone());
         let task = tokio::spawn(async move { served.await.unwrap() });
@@ -159,7 +132,6 @@ impl Stand {
         for (_, task) in self.running.drain(..) {
             task.abort();
         }
-        std::mem::take(&mut *self.shelf.killed.lock()).cancel();
     }
 
     pub(crate) async fn send(&self, events: &[OrderEvent]) {
@@ -202,6 +174,17 @@ impl Stand {
         let url = self.transport.queue_url(queue).await.unwrap();
         let depth = self.transport.depths(&url).await.unwrap();
         usize::try_from(depth.visible + depth.in_flight).unwrap()
+    }
+}
+
+fn s3_config(server: &TestS3, url: String) -> S3Config {
+    S3Config {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some(url),
+        credentials: S3Credentials::Static {
+            access_key_id: server.access_key().to_owned(),
+            secret_access_key: server.secret_key().to_owned(),
+        },
     }
 }
 

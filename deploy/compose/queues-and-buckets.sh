@@ -11,7 +11,7 @@ s3() { aws --endpoint-url "$AWS_ENDPOINT_URL_S3" s3api "$@"; }
 
 common="FifoQueue=true,DeduplicationScope=messageGroup,FifoThroughputLimit=perMessageGroupId,MessageRetentionPeriod=1209600"
 
-for queue in "$ORDERS_QUEUE" "$DOCUMENTS_QUEUE" "$WEBHOOKS_QUEUE"; do
+for queue in "$ORDERS_QUEUE" "$DOCUMENTS_QUEUE" "$WEBHOOKS_QUEUE" "$CATALOG_EVENTS_QUEUE"; do
     dead_letters="${queue%.fifo}-dead-letters.fifo"
     url=$(sqs create-queue --queue-name "$dead_letters" --attributes "$common,VisibilityTimeout=60" --query QueueUrl)
     arn=$(sqs get-queue-attributes --queue-url "$url" --attribute-names QueueArn --query Attributes.QueueArn)

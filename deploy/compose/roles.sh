@@ -13,6 +13,8 @@ create role steelyard_documents login password :'password';
 
 create schema orders authorization steelyard_orders;
 create schema catalog authorization steelyard_catalog;
+-- The catalog looks for it there, and its role may not make it.
+create extension pg_trgm schema catalog;
 create schema documents authorization steelyard_documents;
 
 alter role steelyard_orders in database :"database" set search_path = orders;

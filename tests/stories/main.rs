@@ -4,6 +4,7 @@ mod lifecycle;
 mod once;
 mod operators;
 mod outage;
+mod prices;
 mod products;
 mod rolling;
 mod sequence;

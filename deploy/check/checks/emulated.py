@@ -7,6 +7,7 @@ AWS SDK.
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from .common import Faults, contracts
 from .templates import STACKS, load_all
 
 ENVIRONMENT = "staging"
+# Where a word of a resource's name begins.
+KEBAB = re.compile(r"(?<!^)(?=[A-Z])")
 START_SECONDS_MAX = 60
 CREATE_SECONDS_MAX = 60
 # Kinds that ministack 1.5.33 does not create.
@@ -155,7 +158,7 @@ def check_queues(account, known, faults):
     """SQS itself: order, retention, and dead letters that go where they should."""
     sqs, outputs = account.client("sqs"), account.outputs("queues")
     visibility = next(need["visibility"]["seconds"] for need in known["orders"]["queues"] if need.get("visibility"))
-    for kind in ("Orders", "Documents", "Webhooks"):
+    for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents"):
         read = {}
         for part in ("Queue", "DeadLetters"):
             name = outputs[f"{kind}{part}Name"]
@@ -168,7 +171,7 @@ def check_queues(account, known, faults):
                 found = read[part].get(attribute)
                 faults.unless(found == wanted, name, f"SQS says {attribute} is {found}")
             # The gateway finds dead letters by name.
-            expected = f"{ENVIRONMENT}-{kind.lower()}{'-dead-letters' if part == 'DeadLetters' else ''}.fifo"
+            expected = f"{ENVIRONMENT}-{KEBAB.sub("-", kind).lower()}{'-dead-letters' if part == 'DeadLetters' else ''}.fifo"
             faults.unless(name == expected, name, f"must be named {expected}")
         policy = json.loads(read["Queue"].get("RedrivePolicy", "{}"))
         to = policy.get("deadLetterTargetArn")
@@ -258,7 +261,7 @@ def check_alarms(account, faults):
     """CloudWatch itself: an alarm for every dead-letter queue, that wakes somebody."""
     topic = account.outputs("network")["AlarmTopic"]
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    for kind in ("Orders", "Documents", "Webhooks"):
+    for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents"):
         queue = account.outputs("queues")[f"{kind}DeadLettersName"]
         on_it = [
             alarm for alarm in alarms

@@ -112,7 +112,7 @@ class Services(unittest.TestCase):
     def test_a_secret_that_the_task_may_not_read(self):
         def change(template, _):
             main_of(template, "catalog")["Secrets"].append(
-                {"Name": "TOKEN", "ValueFrom": {"Fn::ImportValue": {"Fn::Sub": "${Environment}-CacheUrl"}}}
+                {"Name": "TOKEN", "ValueFrom": {"Fn::ImportValue": {"Fn::Sub": "${Environment}-OrdersReaderUrl"}}}
             )
 
         self.breaks("catalog", change, "and the task needs")

@@ -1,6 +1,6 @@
 //! What the catalog needs from where it runs.
 
-use steelyard_runtime::contract::{Alarm, MetricKind, Needs, Ports, Service};
+use steelyard_runtime::contract::{Alarm, MetricKind, Needs, Ports, Queue, Service};
 use steelyard_runtime::telemetry;
 
 use crate::config::{ADMIN_PORT, Config, PORT};
@@ -21,7 +21,12 @@ fn needs() -> Needs {
     Needs {
         stop_seconds_max: (DRAIN_MAX + telemetry::FLUSH_MAX).as_secs(),
         schema: Some("catalog"),
-        queues: Vec::new(),
+        queues: vec![Queue {
+            setting: "CATALOG_EVENTS_QUEUE",
+            dead_letters: false,
+            actions: &["sqs:GetQueueUrl", "sqs:SendMessage"],
+            visibility: None,
+        }],
         buckets: Vec::new(),
         alarms: vec![Alarm {
             metric: "catalog_races_total",

@@ -17,13 +17,16 @@
 //!
 //! | route, below `/internal` | what it does |
 //! |---|---|
-//! | `POST /reservations` | prices and reserves up to 500 orders, in one transaction |
+//! | `POST /reservations` | prices and reserves up to 500 orders, all or nothing each |
 //! | `POST /reservations/release`, `/consume`, `/restock` | what becomes of reserved goods |
-//! | `GET /products?q=&category=&limit=&cursor=&include=all` | a page, by name |
-//! | `GET /products/{sku}?include=all` | one product |
-//! | `PUT /products/{sku}` | makes or replaces a product |
+//! | `GET /reservations/unsettled` | goods that are held for orders that do not stand |
+//! | `GET /products?q=&category=&attributes=&currency=&price_min=&price_max=&facets=` | a page, by name, or by rank |
+//! | `GET /products/{sku}` | one product with its variants |
+//! | `PUT /products/{sku}` | makes or replaces a product; `If-Match` |
+//! | `GET /products/{sku}/source`, `/changes`, `/stock` | for those who change it |
 //! | `POST /products/{sku}/stock-adjustments` | books stock, once per reference |
-//! | `POST /products/import` | NDJSON, streamed |
+//! | `POST /products/import?name=`, `GET /products/imports/{name}`, `GET /products/export` | NDJSON or CSV, streamed |
+//! | `GET /categories`, `PUT /categories/{code}` | the tree |
 //!
 //! Without `include=all`, reads show products that are for sale (`active`) and no others: that is
 //! what the gateway asks for on behalf of shoppers. Reads carry an `ETag` and answer
@@ -44,15 +47,22 @@
 //! tombstone, so that a reserve call that comes late holds nothing.
 //!
 //! All transactions lock in one order (stock by SKU, then products, then ledger and reservations by
-//! id), so none waits for another in a circle.
+//! id, then categories and words), so none waits for another in a circle. Calls to reserve that come at once share
+//! transactions, and wait for popular goods without a connection.
 
+mod author;
+mod categories;
+mod chores;
 mod config;
 mod contract;
+mod events;
+mod export;
 mod failure;
 mod http;
 mod import;
 mod products;
 mod reservations;
+mod search;
 mod service;
 mod transaction;
 

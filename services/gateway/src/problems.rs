@@ -40,6 +40,18 @@ const ENTRIES: &[Entry] = &[
         "Give every command a key of its own and keep it for retries.",
     ),
     (
+        "import_differs",
+        409,
+        "Under this import's name another body was sent before, and is saved in part.",
+        "Send that body again, or take another name.",
+    ),
+    (
+        "import_under_way",
+        409,
+        "The same import is being sent by somebody else.",
+        "Wait for it; its progress is at /v1/products/imports/{name}.",
+    ),
+    (
         "insufficient_scope",
         403,
         "The token is good but has none of the scopes that the route asks for.",
@@ -50,6 +62,12 @@ const ENTRIES: &[Entry] = &[
         500,
         "Something failed that should not have.",
         "Try again; if it stays, report the request_id.",
+    ),
+    (
+        "invalid_condition",
+        400,
+        "If-Match or If-None-Match holds something that a change cannot depend on.",
+        "Give If-Match a tag of what is changed, or If-None-Match: * to create it.",
     ),
     (
         "invalid_cursor",
@@ -94,6 +112,12 @@ const ENTRIES: &[Entry] = &[
         "A customer's id has 1–128 characters and no white space around.",
     ),
     (
+        "not_acceptable",
+        406,
+        "The answer does not come in a form that Accept names.",
+        "See the route's description for its forms.",
+    ),
+    (
         "not_found",
         404,
         "There is no such thing, or it is another customer's.",
@@ -118,10 +142,22 @@ const ENTRIES: &[Entry] = &[
         "Send it again with the same Idempotency-Key after Retry-After.",
     ),
     (
+        "precondition_failed",
+        412,
+        "It is not as If-Match or If-None-Match asks: somebody else changed it, or made it.",
+        "Read it again, and decide anew.",
+    ),
+    (
         "queue_unavailable",
         503,
         "The queue did not acknowledge the command in time. It may or may not have arrived.",
         "Send it again with the same Idempotency-Key after Retry-After: that is safe in both cases.",
+    ),
+    (
+        "stock_elsewhere",
+        409,
+        "There are not so many at this place; they may lie at another.",
+        "Name the place in location; see /v1/products/{sku}/stock.",
     ),
     (
         "stock_reserved",

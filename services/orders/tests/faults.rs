@@ -315,7 +315,7 @@ async fn two_workers_share_the_work_and_a_customers_orders_stay_in_sequence() {
     for customer in 0..12 {
         for round in 0..10 {
             let id = order_id(&format!("c{customer}"), &round.to_string());
-            assert_eq!(stand.find(id).await.unwrap().sequence, round + 1);
+            assert_eq!(stand.settled(id).await.sequence, round + 1);
         }
     }
     assert_eq!(stand.depths(DEAD).await, (0, 0));

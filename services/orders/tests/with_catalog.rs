@@ -8,22 +8,18 @@ use stand::commands::{body_of, cancel, order_id, place_of, send_back, ship};
 use stand::{SOON, Stand, TOKEN, stand as prepared};
 use steelyard_catalog::Catalog;
 use steelyard_domain::order::{OrderStatus, Reason};
-use steelyard_runtime::config::Secret;
-use steelyard_runtime::http::Listen;
+use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_testkit::wait_for;
 use tokio_util::sync::CancellationToken;
 
 async fn with_catalog() -> (Stand, String) {
     let mut stand = prepared().await;
-    let config = steelyard_catalog::Config {
-        listen: Listen::free(),
-        database_url: Secret::new(stand.database.url.clone()),
-        redis_url: None,
-        service_token: Secret::new(TOKEN),
-        database_connections_max: 4,
-        import_bytes_max: 1 << 20,
-    };
+    let env = Env::of([("DATABASE_URL", stand.database.url.as_str())])
+        .with("SERVICE_TOKEN", TOKEN)
+        .with("LISTEN_ADDR", "127.0.0.1:0")
+        .with("ADMIN_ADDR", "127.0.0.1:0");
+    let config = steelyard_catalog::Config::from_env(&env).unwrap();
     let catalog = Catalog::open(&config).await.unwrap();
     let base = format!("http://{}", catalog.addrs().api);
     tokio::spawn(async move {

@@ -1,10 +1,10 @@
-//! What leaves the orders service through its outbox, after the transaction that made it true.
+//! What leaves a service through its outbox, after the transaction that made it true.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::id::CustomerId;
+use crate::id::{CustomerId, Sku};
 use crate::order::Order;
 
 /// Something that became true about an order.
@@ -87,6 +87,64 @@ pub struct OrderEvent {
     pub at: OffsetDateTime,
     /// The order as it was then, whole, so that a receiver need not ask.
     pub order: Order,
+}
+
+/// Something that became true about products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CatalogEventKind {
+    /// They are new, were changed, or have another price from now on.
+    #[serde(rename = "product.changed")]
+    ProductChanged,
+    /// So few units are left as someone wants to be told of.
+    #[serde(rename = "stock.low")]
+    StockLow,
+}
+
+impl CatalogEventKind {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProductChanged => "product.changed",
+            Self::StockLow => "stock.low",
+        }
+    }
+}
+
+/// An event of the catalog as it stands in the queue: what happened to which products, not what they are now. Events
+/// of one product come in their order, and may come twice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CatalogEvent {
+    /// Version of this shape.
+    pub v: u32,
+    /// What became true.
+    #[serde(rename = "type")]
+    pub kind: CatalogEventKind,
+    /// The event, once: receivers deduplicate by it.
+    pub event_id: Uuid,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The products, at most [`CatalogEvent::PRODUCTS_MAX`].
+    pub products: Vec<EventProduct>,
+}
+
+impl CatalogEvent {
+    /// Products of one event: an import tells of many at once.
+    pub const PRODUCTS_MAX: usize = 500;
+}
+
+/// What an event says of one product.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventProduct {
+    /// Its SKU.
+    pub sku: Sku,
+    /// Its version, for `product.changed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// Units that can still be ordered, for `stock.low`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<i64>,
 }
 
 #[cfg(test)]

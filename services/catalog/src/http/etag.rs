@@ -8,17 +8,23 @@ use sha2::{Digest as _, Sha256};
 use steelyard_runtime::http::HttpError;
 
 /// An answer in JSON with an `ETag` made of what it says, so that it changes exactly when the
-/// product or its stock does; 304 without a body when `If-None-Match` names it.
+/// product or its stock does; 304 without a body when `If-None-Match` names it. The tag of what has a version begins
+/// with it: a change can ask for that version by `If-Match`.
 pub(super) fn tagged<T: Serialize>(
     status: StatusCode,
     asked: &HeaderMap,
     answer: &T,
+    version: Option<i64>,
 ) -> Result<Response, HttpError> {
     let body = serde_json::to_vec(answer).map_err(|error| {
         tracing::error!(%error, "an answer could not be written as JSON");
         HttpError::internal()
     })?;
-    let tag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..12]));
+    let hash = hex::encode(&Sha256::digest(&body)[..12]);
+    let tag = match version {
+        Some(version) => format!("\"{version}-{hash}\""),
+        None => format!("\"{hash}\""),
+    };
     let value = HeaderValue::try_from(&tag).map_err(|_| HttpError::internal())?;
     if status == StatusCode::OK && matches(asked, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, value)]).into_response());

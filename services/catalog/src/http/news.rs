@@ -30,7 +30,11 @@ async fn tell(
 ) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.extensions().get::<MatchedPath>();
-    let changes = !reads && path.is_some_and(|path| path.as_str().starts_with(paths::PRODUCTS));
+    let of_products = |path: &MatchedPath| {
+        let shown = [paths::PRODUCTS, paths::CATEGORIES];
+        shown.iter().any(|shown| path.as_str().starts_with(shown))
+    };
+    let changes = !reads && path.is_some_and(of_products);
     let sku = params.ok().and_then(|params| {
         let mut params = params.iter();
         params.find_map(|(name, text)| (name == "sku").then(|| text.to_owned()))

@@ -2,17 +2,20 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use steelyard_domain::api::Page;
 use steelyard_domain::fault::Faults;
 use steelyard_domain::internal::{
     OrderIds, RESERVE_ORDERS_MAX, ReserveOrder, ReserveRequest, ReserveResponse,
+    UnsettledReservation,
 };
 use steelyard_domain::order::place::{LINES_MAX, QUANTITY_MAX};
 use steelyard_domain::text;
-use steelyard_runtime::http::{HttpError, Json};
+use steelyard_runtime::http::{HttpError, Json, Query};
 
-use super::App;
-use crate::failure::of_abort;
-use crate::reservations::{self, Step};
+use super::products::PageQuery;
+use super::{App, limit_of, opened, sealed};
+use crate::failure::{of_abort, of_sql};
+use crate::reservations::{self, Position, Step};
 
 /// The longest name that a line may bring along.
 const NAME_CHARS_MAX: usize = 256;
@@ -22,9 +25,11 @@ pub(super) async fn reserve(
     Json(ReserveRequest { orders }): Json<ReserveRequest>,
 ) -> Result<Json<ReserveResponse>, HttpError> {
     check_orders(&orders)?;
-    let results = reservations::reserve(app.pool()?, &orders)
-        .await
-        .map_err(|abort| of_abort(&abort))?;
+    let desk = app.desk()?;
+    if orders.is_empty() {
+        return Ok(Json(ReserveResponse { results: vec![] }));
+    }
+    let results = desk.reserve(orders).await?;
     Ok(Json(ReserveResponse { results }))
 }
 
@@ -34,7 +39,7 @@ pub(super) async fn quote(
     Json(ReserveRequest { orders }): Json<ReserveRequest>,
 ) -> Result<Json<ReserveResponse>, HttpError> {
     check_orders(&orders)?;
-    let results = reservations::quote(app.pool()?, &orders)
+    let results = reservations::quote(app.reads()?, &orders)
         .await
         .map_err(|abort| of_abort(&abort))?;
     Ok(Json(ReserveResponse { results }))
@@ -50,6 +55,23 @@ pub(super) async fn consume(app: State<App>, ids: Json<OrderIds>) -> Result<Stat
 
 pub(super) async fn restock(app: State<App>, ids: Json<OrderIds>) -> Result<StatusCode, HttpError> {
     settle(app, ids, Step::Restock).await
+}
+
+/// Reservations that hold goods while their order does not stand, the oldest first.
+pub(super) async fn unsettled(
+    State(app): State<App>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<UnsettledReservation>>, HttpError> {
+    let limit = limit_of(query.limit)?;
+    let of = ["unsettled"];
+    let after: Option<Position> = opened(&of, query.cursor.as_deref())?;
+    let found = reservations::unsettled(app.reads()?, after, limit + 1).await;
+    let mut data = found.map_err(|error| of_sql(&error))?;
+    let more = data.len() > limit as usize;
+    data.truncate(limit as usize);
+    let last = data.last().filter(|_| more);
+    let next_cursor = sealed(&of, last.map(Position::of).as_ref())?;
+    Ok(Json(Page { data, next_cursor }))
 }
 
 async fn settle(

@@ -1,131 +1,218 @@
 //! Reading products.
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::PgRow;
-use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder, Row as _};
 use steelyard_domain::id::Sku;
-use steelyard_domain::product::{Product, ProductStatus};
+use steelyard_domain::money::Currency;
+use steelyard_domain::product::Product;
+
+use super::index::{label, price_labels};
+use super::viewer::{COLUMNS, Viewer};
+use crate::search::Hits;
+
+/// Categories below one that a list looks into.
+const BELOW_MAX: i64 = 2_000;
 
 /// Which products.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
-    /// Part of the name, or the beginning of the SKU; case does not count.
-    pub(crate) q: Option<String>,
-    /// In this category.
+    /// In this category or one below it.
     pub(crate) category: Option<String>,
-    /// Drafts and archived ones too.
-    pub(crate) all: bool,
+    /// Of each name one of the values.
+    pub(crate) attributes: Vec<(String, Vec<String>)>,
+    /// With a price for everyone, in force, within bounds.
+    pub(crate) price: Option<PriceFilter>,
+}
+
+/// Bounds of a price; both count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PriceFilter {
+    pub(crate) currency: Currency,
+    pub(crate) min: Option<Decimal>,
+    pub(crate) max: Option<Decimal>,
 }
 
 /// Where a page ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Position {
-    name: String,
-    sku: String,
+pub(crate) enum Position {
+    /// Of a list by name.
+    Named { name: String, sku: String },
+    /// Of a search, best first.
+    Ranked { rank: i64, sku: String },
 }
 
-impl Position {
-    /// The place of a product in its list.
-    pub(crate) fn of(product: &Product) -> Self {
-        let (name, sku) = (product.name.clone(), product.sku.as_str().to_owned());
-        Self { name, sku }
-    }
-}
-
-const COLUMNS: &str = "SELECT products.sku, name, description, category, tax_category, status, \
-    prices, version, updated_at, on_hand - reserved AS available \
-    FROM products JOIN stock ON stock.sku = products.sku";
-
-/// One product.
+/// One product, with its variants.
 pub(crate) async fn get(
     pool: &PgPool,
     sku: &Sku,
-    all: bool,
+    viewer: &Viewer,
 ) -> Result<Option<Product>, sqlx::Error> {
     let mut query = QueryBuilder::<Postgres>::new(COLUMNS);
-    query.push(" WHERE products.sku = ").push_bind(sku.as_str());
-    if !all {
+    query
+        .push(" WHERE (products.sku = ")
+        .push_bind(sku.as_str());
+    query
+        .push(" OR variant_of = ")
+        .push_bind(sku.as_str())
+        .push(")");
+    if !viewer.all {
         query.push(" AND status = 'active'");
     }
-    let row = query.build().fetch_optional(pool).await?;
-    row.as_ref().map(product).transpose()
+    query.push(" ORDER BY products.sku");
+    let rows = query.build().fetch_all(pool).await?;
+    let mut product = None;
+    let mut variants = Vec::new();
+    for row in &rows {
+        if row.try_get::<&str, _>("sku")? == sku.as_str() {
+            product = Some(viewer.product(row)?);
+        } else {
+            variants.push(viewer.variant(row)?);
+        }
+    }
+    Ok(product.map(|product| Product {
+        variants,
+        ..product
+    }))
 }
 
-/// Up to `limit` products after `after`, by name (code point order) and SKU.
+/// Up to `limit` products after `after`, each with its position. Variants are left out: their products stand for them.
+///
+/// Without hits: by name (code point order, in the shop's own language) and SKU. An index holds this order, for the
+/// whole shop and for each category, so a late page costs what the first does; of a category with others below it,
+/// each of these gives a page and the first of them all are taken. With hits: these only, best first.
 pub(crate) async fn list(
     pool: &PgPool,
     filter: &Filter,
+    hits: Option<&Hits>,
+    viewer: &Viewer,
     after: Option<&Position>,
     limit: u32,
-) -> Result<Vec<Product>, sqlx::Error> {
-    let mut query = QueryBuilder::<Postgres>::new(COLUMNS);
-    query.push(" WHERE true");
-    if !filter.all {
+) -> Result<Vec<(Position, Product)>, sqlx::Error> {
+    let below = match &filter.category {
+        Some(category) => Some(below(pool, category).await?),
+        None => None,
+    };
+    let mut keys = QueryBuilder::<Postgres>::new("WITH keys AS (SELECT sku AS key, rank FROM (");
+    match (hits, &below) {
+        (Some(hits), below) => {
+            ranked(&mut keys, hits);
+            conditions(&mut keys, filter, viewer);
+            if let Some(below) = below {
+                keys.push(" AND category = ANY(").push_bind(below).push(")");
+            }
+            if let Some(Position::Ranked { rank, sku }) = after {
+                keys.push(" AND (-rank, sku) > (").push_bind(-rank);
+                keys.push(", ").push_bind(sku).push(")");
+            }
+            keys.push(" ORDER BY rank DESC, sku LIMIT ")
+                .push_bind(i64::from(limit));
+        }
+        (None, Some(below)) => {
+            let in_one = " AND category = below.code";
+            keys.push("SELECT page.* FROM unnest(").push_bind(below);
+            keys.push("::text[]) AS below (code) CROSS JOIN LATERAL (");
+            by_name(&mut keys, filter, viewer, after, limit, in_one);
+            keys.push(") AS page ORDER BY name, sku LIMIT ")
+                .push_bind(i64::from(limit));
+        }
+        (None, None) => by_name(&mut keys, filter, viewer, after, limit, ""),
+    }
+    keys.push(") AS found) ");
+    keys.push(COLUMNS.replacen("SELECT ", "SELECT keys.rank, ", 1));
+    keys.push(" JOIN keys ON keys.key = products.sku");
+    keys.push(if hits.is_some() {
+        " ORDER BY keys.rank DESC, products.sku"
+    } else {
+        " ORDER BY products.name, products.sku"
+    });
+    // Planned for these values: which index is best depends on how many products a filter leaves.
+    let rows = keys.build().persistent(false).fetch_all(pool).await?;
+    let entry = |row| {
+        let product = viewer.product(row)?;
+        let sku = product.sku.as_str().to_owned();
+        let position = if hits.is_some() {
+            let rank = row.try_get("rank")?;
+            Position::Ranked { rank, sku }
+        } else {
+            let name = row.try_get("name")?;
+            Position::Named { name, sku }
+        };
+        Ok((position, product))
+    };
+    rows.iter().map(entry).collect()
+}
+
+/// The keys of a list by name, with a condition more.
+fn by_name(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &Filter,
+    viewer: &Viewer,
+    after: Option<&Position>,
+    limit: u32,
+    condition: &'static str,
+) {
+    query.push("SELECT name, sku, 0::bigint AS rank FROM products WHERE variant_of IS NULL");
+    conditions(query, filter, viewer);
+    query.push(condition);
+    if let Some(Position::Named { name, sku }) = after {
+        query.push(" AND (name, sku) > (").push_bind(name.clone());
+        query.push(", ").push_bind(sku.clone()).push(")");
+    }
+    query
+        .push(" ORDER BY name, sku LIMIT ")
+        .push_bind(i64::from(limit));
+}
+
+/// The products that a search found, with their ranks; conditions may follow.
+pub(super) fn ranked(query: &mut QueryBuilder<Postgres>, hits: &Hits) {
+    query
+        .push("SELECT name, products.sku, hit.rank FROM unnest(")
+        .push_bind(hits.skus.clone())
+        .push("::text[], ")
+        .push_bind(hits.ranks.clone())
+        .push(
+            "::bigint[]) AS hit (shown, rank) JOIN products ON products.sku = hit.shown WHERE true",
+        );
+}
+
+/// What a filter and a viewer ask of a row of `products`, categories aside.
+pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter, viewer: &Viewer) {
+    if !viewer.all {
         query.push(" AND status = 'active'");
     }
-    if let Some(category) = &filter.category {
-        query.push(" AND category = ").push_bind(category);
+    for (name, values) in &filter.attributes {
+        let labels: Vec<String> = values.iter().map(|value| label(name, value)).collect();
+        query.push(" AND facets && ").push_bind(labels);
     }
-    if let Some(q) = &filter.q {
-        let q = escaped(q);
-        query.push(" AND (name ILIKE ").push_bind(format!("%{q}%"));
+    if let Some(PriceFilter { currency, min, max }) = &filter.price {
+        // Near the bounds by the index, then exactly.
+        let code = currency.code();
         query
-            .push(" OR products.sku ILIKE ")
-            .push_bind(format!("{q}%"))
+            .push(" AND facets && ")
+            .push_bind(price_labels(code, *min, *max));
+        query
+            .push(" AND EXISTS (SELECT FROM unnest(facets) AS label WHERE starts_with(label, ")
+            .push_bind(format!("${code}="))
+            .push(") AND substr(label, 6)::numeric BETWEEN ")
+            .push_bind(min.unwrap_or(Decimal::ZERO))
+            .push(" AND ")
+            .push_bind(max.unwrap_or(Decimal::MAX))
             .push(")");
     }
-    if let Some(Position { name, sku }) = after {
-        query.push(" AND (name, products.sku) > (").push_bind(name);
-        query.push(", ").push_bind(sku).push(")");
-    }
-    query
-        .push(" ORDER BY name, products.sku LIMIT ")
-        .push_bind(i64::from(limit));
-    query
-        .build()
-        .fetch_all(pool)
-        .await?
-        .iter()
-        .map(product)
-        .collect()
 }
 
-/// A text that `LIKE` takes as it is.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '\\' | '%' | '_') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-fn product(row: &PgRow) -> Result<Product, sqlx::Error> {
-    let unreadable = || sqlx::Error::Decode("a product that the domain does not take".into());
-    let Json(prices) = row.try_get("prices")?;
-    Ok(Product {
-        sku: Sku::try_from(row.try_get::<String, _>("sku")?).map_err(|_| unreadable())?,
-        name: row.try_get("name")?,
-        description: row.try_get("description")?,
-        category: row.try_get("category")?,
-        prices,
-        tax_category: row.try_get("tax_category")?,
-        status: ProductStatus::from_word(row.try_get("status")?).ok_or_else(unreadable)?,
-        available: row.try_get("available")?,
-        updated_at: row.try_get("updated_at")?,
-        version: row.try_get("version")?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn wildcards_in_a_search_are_letters() {
-        assert_eq!(escaped(r"50%_\x"), r"50\%\_\\x");
-    }
+/// A category and those below it.
+pub(super) async fn below(pool: &PgPool, category: &str) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "WITH RECURSIVE below AS (
+             SELECT $1::text COLLATE \"C\" AS code
+             UNION
+             SELECT categories.code FROM categories JOIN below ON categories.parent = below.code
+         ) SELECT code FROM below LIMIT $2",
+    )
+    .bind(category)
+    .bind(BELOW_MAX)
+    .fetch_all(pool)
+    .await
 }

@@ -1,12 +1,17 @@
 //! Making and replacing products, one or many, with the stock bookings that come along.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
-use steelyard_domain::product::{Price, ProductDraft, StockAdjustment};
+use steelyard_domain::fault::{Fault, Invalid};
+use steelyard_domain::product::{Language, ProductDraft, StockAdjustment};
+use time::OffsetDateTime;
 
-use super::Level;
+use super::level::{Level, lock_levels};
+use super::{family, index, write};
+use crate::author::Author;
+use crate::events::Events;
 use crate::transaction::{Abort, Work, transact};
 
 /// What came of one draft.
@@ -18,83 +23,176 @@ pub(crate) enum Saved {
     Updated { booked: bool },
     /// It was as the draft says.
     Unchanged { booked: bool },
-    /// Its stock booking would leave less than orders hold: neither was done. Why, in words.
-    Refused(String),
+    /// It cannot be, or its stock booking cannot: neither was done.
+    Refused(Fault),
+    /// It is not as the condition asks: nothing was done. The version that it has, if it is there.
+    Unmet(Option<i64>),
 }
 
-/// Saves `drafts`, which all have different SKUs, in one transaction; one answer per draft, in
+/// What must hold of a product for it to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Nothing.
+    None,
+    /// It is not there yet.
+    Absent,
+    /// It is there.
+    Present,
+    /// It has one of these versions.
+    Versions(Vec<i64>),
+}
+
+impl Condition {
+    pub(crate) fn is_met(&self, version: Option<i64>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Absent => version.is_none(),
+            Self::Present => version.is_some(),
+            Self::Versions(versions) => version.is_some_and(|known| versions.contains(&known)),
+        }
+    }
+}
+
+/// What a change needs beside what is changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pen<'a> {
+    /// Who asks for it.
+    pub(crate) author: &'a Author,
+    /// The shop's own language.
+    pub(crate) language: &'a Language,
+    /// Who is told of it.
+    pub(crate) events: &'a Events,
+}
+
+/// Saves one product, if the condition is met.
+pub(crate) async fn save(
+    pool: &PgPool,
+    pen: Pen<'_>,
+    draft: ProductDraft,
+    condition: &Condition,
+) -> Result<Saved, Abort> {
+    let drafts = &[draft];
+    let work = Upsert::new(pen, drafts, condition);
+    let saved = transact(pool, &work).await?.into_iter().next();
+    pen.events.wake();
+    saved.ok_or_else(|| sqlx::Error::RowNotFound.into())
+}
+
+/// Saves `drafts`, which all have different SKUs, in the caller's transaction; one answer per draft, in
 /// their order.
-pub(crate) async fn upsert(pool: &PgPool, drafts: &[ProductDraft]) -> Result<Vec<Saved>, Abort> {
-    transact(pool, &Upsert { drafts }).await
+pub(crate) async fn upsert(
+    connection: &mut PgConnection,
+    pen: Pen<'_>,
+    drafts: &[ProductDraft],
+) -> Result<Vec<Saved>, Abort> {
+    let work = Upsert::new(pen, drafts, &Condition::None);
+    work.attempt(connection).await
 }
 
 struct Upsert<'a> {
+    author: &'a Author,
+    language: &'a Language,
+    events: &'a Events,
     drafts: &'a [ProductDraft],
+    condition: &'a Condition,
+}
+
+impl<'a> Upsert<'a> {
+    const fn new(pen: Pen<'a>, drafts: &'a [ProductDraft], condition: &'a Condition) -> Self {
+        let Pen {
+            author,
+            language,
+            events,
+        } = pen;
+        Self {
+            author,
+            language,
+            events,
+            drafts,
+            condition,
+        }
+    }
 }
 
 /// A booking that is to be made.
-struct Booking<'a> {
-    sku: &'a str,
-    stock: &'a StockAdjustment,
+pub(super) struct Booking<'a> {
+    pub(super) stock: &'a StockAdjustment,
+    /// What is there afterwards.
+    pub(super) level: Level,
+}
+
+/// What is known of a product that is to be written, or that has variants.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) version: i64,
+    pub(super) variant_of: Option<String>,
 }
 
 impl Work for Upsert<'_> {
     type Output = Vec<Saved>;
 
     async fn attempt(&self, connection: &mut PgConnection) -> Result<Vec<Saved>, Abort> {
-        let wanted: Vec<Booking<'_>> = self
-            .drafts
-            .iter()
-            .filter_map(|draft| {
-                Some(Booking {
-                    sku: draft.sku.as_str(),
-                    stock: draft.stock.as_ref()?,
-                })
-            })
-            .collect();
-        let levels = lock_levels(connection, &wanted).await?;
-        let booked_before = booked_before(connection, &wanted).await?;
-
-        let mut refused: HashMap<&str, String> = HashMap::new();
-        let mut bookings: HashMap<&str, &StockAdjustment> = HashMap::new();
-        for Booking { sku, stock } in wanted {
+        let stocked = self.drafts.iter().filter(|draft| draft.stock.is_some());
+        let stocked: Vec<&str> = stocked.map(|draft| draft.sku.as_str()).collect();
+        let mut levels = lock_levels(connection, &stocked).await?;
+        let locked: HashSet<String> = levels.keys().cloned().collect();
+        let known = lock_products(connection, self.drafts).await?;
+        if let [draft] = self.drafts {
+            let version = known.get(draft.sku.as_str()).map(|known| known.version);
+            if !self.condition.is_met(version) {
+                return Ok(vec![Saved::Unmet(version)]);
+            }
+        }
+        let booked_before = booked_before(connection, self.drafts).await?;
+        let mut refused: HashMap<&str, Fault> = HashMap::new();
+        let mut bookings: HashMap<&str, Booking<'_>> = HashMap::new();
+        for draft in self.drafts {
+            let sku = draft.sku.as_str();
+            let Some(stock) = &draft.stock else { continue };
             if booked_before.contains(sku) {
                 continue;
             }
-            match levels
-                .get(sku)
-                .copied()
-                .unwrap_or_default()
-                .booked(stock.adjust)
-            {
-                Ok(_) => drop(bookings.insert(sku, stock)),
-                Err(reason) => drop(refused.insert(sku, reason)),
+            match levels.remove(sku).unwrap_or_default().booked(stock) {
+                Ok(level) => drop(bookings.insert(sku, Booking { stock, level })),
+                Err(invalid) => drop(refused.insert(sku, stock_fault(invalid))),
             }
         }
+        family::check(connection, self.drafts, &known, &mut refused).await?;
+        bookings.retain(|sku, _| !refused.contains_key(sku));
 
         let mut accepted: Vec<&ProductDraft> = self.drafts.iter().collect();
         accepted.retain(|draft| !refused.contains_key(draft.sku.as_str()));
         accepted.sort_unstable_by_key(|draft| draft.sku.as_str());
-        let written = write_products(connection, &accepted).await?;
-        let created: Vec<&str> = accepted
-            .iter()
-            .map(|draft| draft.sku.as_str())
-            .filter(|sku| written.get(*sku) == Some(&true))
-            .collect();
-        // Made by somebody else since the look above: its stock is not locked.
-        let is_locked = |sku: &&str| levels.contains_key(*sku) || written.get(*sku) == Some(&true);
-        if !bookings.keys().all(is_locked) {
+        write::categories(connection, self.author, &accepted).await?;
+        let now = OffsetDateTime::now_utc();
+        let written = write::products(connection, self.author, &accepted, now).await?;
+        let is_new = |sku: &str| written.get(sku) == Some(&1);
+        let skus = accepted.iter().map(|draft| draft.sku.as_str());
+        let created: Vec<&str> = skus.filter(|sku| is_new(sku)).collect();
+        // Made by somebody else since the look above: neither it nor its stock is locked.
+        let is_locked = |sku: &String| known.contains_key(sku) || is_new(sku);
+        let stock_is_locked = |sku: &&str| locked.contains(*sku) || is_new(sku);
+        if !written.keys().all(is_locked) || !bookings.keys().all(stock_is_locked) {
             return Err(Abort::Raced);
         }
-        write_stock(connection, &created, &bookings).await?;
+        write::stock(connection, self.author, &created, &bookings).await?;
+        accepted.retain(|draft| written.contains_key(draft.sku.as_str()));
+        let before = accepted
+            .iter()
+            .filter_map(|draft| known.get(draft.sku.as_str()));
+        let left: Vec<&str> = before
+            .filter_map(|known| known.variant_of.as_deref())
+            .collect();
+        index::write(connection, self.language, &accepted, &left).await?;
+        self.events.changed(connection, &written).await?;
 
         let saved = self.drafts.iter().map(|draft| {
             let sku = draft.sku.as_str();
             let booked = bookings.contains_key(sku);
-            match (refused.get(sku), written.get(sku)) {
-                (Some(reason), _) => Saved::Refused(reason.clone()),
-                (None, Some(true)) => Saved::Created { booked },
-                (None, Some(false)) => Saved::Updated { booked },
+            match (refused.remove(sku), written.get(sku)) {
+                (Some(fault), _) => Saved::Refused(fault),
+                (None, Some(1)) => Saved::Created { booked },
+                (None, Some(_)) => Saved::Updated { booked },
                 (None, None) => Saved::Unchanged { booked },
             }
         });
@@ -102,38 +200,61 @@ impl Work for Upsert<'_> {
     }
 }
 
-async fn lock_levels(
-    connection: &mut PgConnection,
-    bookings: &[Booking<'_>],
-) -> Result<HashMap<String, Level>, sqlx::Error> {
-    if bookings.is_empty() {
-        return Ok(HashMap::new());
+fn stock_fault(Invalid { code, detail }: Invalid) -> Fault {
+    let field = if code == "stock_elsewhere" {
+        "location"
+    } else {
+        "adjust"
+    };
+    Fault {
+        pointer: format!("/stock/{field}"),
+        code: Cow::Borrowed(code),
+        detail: detail.into_owned(),
     }
-    let skus: Vec<&str> = bookings.iter().map(|booking| booking.sku).collect();
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT sku, on_hand, reserved FROM stock WHERE sku = ANY($1)
+}
+
+/// What is known of the drafts' products and of those that they are variants of, their rows locked
+/// in one order: so no two calls give a product two variants alike.
+async fn lock_products(
+    connection: &mut PgConnection,
+    drafts: &[ProductDraft],
+) -> Result<HashMap<String, Known>, sqlx::Error> {
+    let own = drafts.iter().map(|draft| draft.sku.as_str());
+    let variants = drafts.iter().filter_map(|draft| draft.variant.as_ref());
+    let skus: Vec<&str> = own
+        .chain(variants.map(|variant| variant.of.as_str()))
+        .collect();
+    let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+        "SELECT sku, version, variant_of FROM products WHERE sku = ANY($1)
          ORDER BY sku FOR NO KEY UPDATE",
     )
     .bind(skus)
     .fetch_all(connection)
     .await?;
-    let level = |(sku, on_hand, reserved)| (sku, Level { on_hand, reserved });
-    Ok(rows.into_iter().map(level).collect())
+    let known = |(sku, version, variant_of)| {
+        let known = Known {
+            version,
+            variant_of,
+        };
+        (sku, known)
+    };
+    Ok(rows.into_iter().map(known).collect())
 }
 
 /// SKUs whose booking's reference stands in the ledger already.
 async fn booked_before(
     connection: &mut PgConnection,
-    bookings: &[Booking<'_>],
+    drafts: &[ProductDraft],
 ) -> Result<HashSet<String>, sqlx::Error> {
-    if bookings.is_empty() {
+    let stocked = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.sku.as_str(), draft.stock.as_ref()?)));
+    let (skus, references): (Vec<&str>, Vec<&str>) = stocked
+        .map(|(sku, stock)| (sku, stock.reference.as_str()))
+        .unzip();
+    if skus.is_empty() {
         return Ok(HashSet::new());
     }
-    let skus: Vec<&str> = bookings.iter().map(|booking| booking.sku).collect();
-    let references: Vec<&str> = bookings
-        .iter()
-        .map(|b| b.stock.reference.as_str())
-        .collect();
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT sku FROM stock_ledger
          JOIN unnest($1::text[], $2::text[]) AS wanted (sku, reference) USING (sku, reference)",
@@ -143,85 +264,4 @@ async fn booked_before(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().collect())
-}
-
-/// Writes products and answers which were made (true) or changed (false); what was as it should be
-/// is left out.
-async fn write_products(
-    connection: &mut PgConnection,
-    drafts: &[&ProductDraft],
-) -> Result<HashMap<String, bool>, sqlx::Error> {
-    let column = |of: fn(&ProductDraft) -> &str| drafts.iter().map(|d| of(d)).collect::<Vec<_>>();
-    let optional = |of: fn(&ProductDraft) -> Option<&str>| {
-        drafts.iter().map(|draft| of(draft)).collect::<Vec<_>>()
-    };
-    let prices: Vec<Json<Vec<Price>>> = drafts.iter().map(|draft| Json(prices(draft))).collect();
-    let rows: Vec<(String, bool)> = sqlx::query_as(
-        "INSERT INTO products (sku, name, description, category, tax_category, status, prices)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-                              $6::text[], $7::jsonb[])
-         ON CONFLICT (sku) DO UPDATE
-         SET name = excluded.name, description = excluded.description,
-             category = excluded.category, tax_category = excluded.tax_category,
-             status = excluded.status, prices = excluded.prices,
-             version = products.version + 1, updated_at = now()
-         WHERE (products.name, products.description, products.category, products.tax_category,
-                products.status, products.prices)
-               IS DISTINCT FROM
-               (excluded.name, excluded.description, excluded.category, excluded.tax_category,
-                excluded.status, excluded.prices)
-         RETURNING sku, version = 1",
-    )
-    .bind(column(|draft| draft.sku.as_str()))
-    .bind(column(|draft| &draft.name))
-    .bind(optional(|draft| draft.description.as_deref()))
-    .bind(optional(|draft| draft.category.as_deref()))
-    .bind(column(|draft| &draft.tax_category))
-    .bind(column(|draft| draft.status.as_str()))
-    .bind(prices)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().collect())
-}
-
-/// Sorted, so that the same prices in another order are no change.
-fn prices(draft: &ProductDraft) -> Vec<Price> {
-    let mut prices = draft.prices.clone();
-    prices.sort_unstable_by_key(|price| price.currency.code());
-    prices
-}
-
-/// Gives new products their stock row and makes the bookings.
-async fn write_stock(
-    connection: &mut PgConnection,
-    created: &[&str],
-    bookings: &HashMap<&str, &StockAdjustment>,
-) -> Result<(), sqlx::Error> {
-    if !created.is_empty() {
-        sqlx::query("INSERT INTO stock (sku) SELECT unnest($1::text[])")
-            .bind(created)
-            .execute(&mut *connection)
-            .await?;
-    }
-    if bookings.is_empty() {
-        return Ok(());
-    }
-    let skus: Vec<&str> = bookings.keys().copied().collect();
-    let stock = || bookings.values();
-    sqlx::query(
-        "WITH booking AS (
-             SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
-                           AS booking (sku, reference, adjust, reason)
-         ), booked AS (
-             INSERT INTO stock_ledger (sku, reference, adjust, reason) SELECT * FROM booking
-         )
-         UPDATE stock SET on_hand = on_hand + adjust FROM booking WHERE stock.sku = booking.sku",
-    )
-    .bind(skus)
-    .bind(stock().map(|s| s.reference.as_str()).collect::<Vec<_>>())
-    .bind(stock().map(|s| s.adjust).collect::<Vec<_>>())
-    .bind(stock().map(|s| s.reason.as_deref()).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use steelyard_domain::internal::{PricedLine, ReserveLine, ReserveOrder};
 use steelyard_domain::money::UnitPrice;
 use steelyard_domain::order::Reason;
-use steelyard_domain::product::{Price, ProductStatus};
+use steelyard_domain::product::{Buyer, Price, ProductStatus, price_at};
 use steelyard_domain::tax;
+use time::OffsetDateTime;
 
 use super::Units;
 
@@ -19,6 +20,18 @@ pub(super) struct Item {
     pub(super) prices: Vec<Price>,
     /// Falls as the orders of a call are served.
     pub(super) available: i64,
+    /// What was there before.
+    pub(super) before: i64,
+    /// Somebody wants to be told when so few are left.
+    pub(super) low_at: Option<i64>,
+}
+
+impl Item {
+    /// Whether the orders that were served left as little as somebody wants to be told of.
+    pub(super) fn became_low(&self) -> bool {
+        self.low_at
+            .is_some_and(|low_at| self.available <= low_at && low_at < self.before)
+    }
 }
 
 /// The products of a call, by SKU.
@@ -39,14 +52,19 @@ pub(super) struct Refused {
     pub(super) detail: String,
 }
 
-/// Prices an order and takes its units off the shelf: all of them, or none.
-pub(super) fn decide(order: &ReserveOrder, shelf: &mut Shelf) -> Result<Granted, Refused> {
+/// Prices an order and takes its units off the shelf: all of them, or none. Prices are those of the moment that the
+/// order names, or of `now`.
+pub(super) fn decide(
+    order: &ReserveOrder,
+    shelf: &mut Shelf,
+    now: OffsetDateTime,
+) -> Result<Granted, Refused> {
     let mut granted = Granted {
         lines: Vec::with_capacity(order.lines.len()),
         units: Units::new(),
     };
     for (index, line) in order.lines.iter().enumerate() {
-        match take(order, line, shelf) {
+        match take(order, line, shelf, now) {
             Ok((priced, from_stock)) => {
                 granted.lines.push(priced);
                 if from_stock {
@@ -76,6 +94,7 @@ fn take(
     order: &ReserveOrder,
     line: &ReserveLine,
     shelf: &mut Shelf,
+    now: OffsetDateTime,
 ) -> Result<(PricedLine, bool), (Reason, String)> {
     let sku = &line.sku;
     let unknown = || (Reason::UnknownSku, format!("{sku} is not for sale"));
@@ -91,7 +110,7 @@ fn take(
     let unit_price = if order.prices_authoritative {
         line.unit_price
     } else if item.status == ProductStatus::Active {
-        price_as_shown(order, line, item)?
+        price_as_shown(order, line, item, now)?
     } else {
         return Err(unknown());
     };
@@ -114,9 +133,14 @@ fn price_as_shown(
     order: &ReserveOrder,
     line: &ReserveLine,
     item: &Item,
+    now: OffsetDateTime,
 ) -> Result<UnitPrice, (Reason, String)> {
     let (sku, shown, currency) = (&line.sku, line.unit_price, order.currency);
-    let price = item.prices.iter().find(|price| price.currency == currency);
+    let buyer = Buyer {
+        country: order.country.as_deref(),
+        groups: &order.groups,
+    };
+    let price = price_at(&item.prices, currency, buyer, order.at.unwrap_or(now));
     let Some(price) = price else {
         let detail = format!("{sku} has no price in {currency}");
         return Err((Reason::CurrencyMismatch, detail));
@@ -130,11 +154,16 @@ fn price_as_shown(
 
 #[cfg(test)]
 mod tests {
-    use super::{Item, Shelf, decide};
+    use super::{Granted, Item, Refused, Shelf};
     use serde_json::json;
     use steelyard_domain::internal::ReserveOrder;
     use steelyard_domain::order::Reason;
     use steelyard_domain::product::ProductStatus;
+    use time::{Duration, OffsetDateTime};
+
+    fn decide(order: &ReserveOrder, shelf: &mut Shelf) -> Result<Granted, Refused> {
+        super::decide(order, shelf, OffsetDateTime::UNIX_EPOCH)
+    }
 
     fn item(available: i64, status: ProductStatus) -> Item {
         Item {
@@ -144,6 +173,8 @@ mod tests {
             prices: serde_json::from_value(json!([{"currency": "GBP", "amount": "2.50"}]))
                 .expect("prices"),
             available,
+            before: available,
+            low_at: None,
         }
     }
 
@@ -264,5 +295,48 @@ mod tests {
         let too_many = order("GBP", true, &[("lamp", 6, "1")]);
         let refused = decide(&too_many, &mut shelf()).expect_err("no stock");
         assert_eq!(refused.reason, Reason::OutOfStock);
+    }
+
+    #[test]
+    fn the_price_is_that_of_the_moment_the_order_was_accepted_and_of_its_country() {
+        let mut shelf = shelf();
+        let prices = json!([
+            {"currency": "GBP", "amount": "2.50"},
+            {"currency": "GBP", "amount": "2", "valid_from": "1970-01-02T00:00:00Z",
+             "valid_until": "1970-01-03T00:00:00Z"},
+            {"currency": "GBP", "amount": "3", "list": "country:IE"},
+        ]);
+        let lamp = shelf.get_mut("lamp").expect("a lamp");
+        lamp.prices = serde_json::from_value(prices).expect("prices");
+        for (hours, country, shown, charged) in [
+            (23, "GB", "2.5", Ok("2.50")),
+            (24, "GB", "2.5", Err(Reason::PriceChanged)),
+            (24, "GB", "2", Ok("2")),
+            (48, "GB", "2", Err(Reason::PriceChanged)),
+            (24, "IE", "3", Ok("3")),
+        ] {
+            let mut order = order("GBP", false, &[("lamp", 1, shown)]);
+            order.at = Some(OffsetDateTime::UNIX_EPOCH + Duration::hours(hours));
+            order.country = Some(country.to_owned());
+            let decided = decide(&order, &mut shelf).map_err(|refused| refused.reason);
+            let decided = decided.map(|granted| granted.lines[0].unit_price.to_string());
+            assert_eq!(
+                decided,
+                charged.map(str::to_owned),
+                "{hours} h, {country}, {shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn little_is_told_of_once() {
+        let mut item = item(5, ProductStatus::Active);
+        item.low_at = Some(3);
+        assert!(!item.became_low());
+        item.available = 3;
+        assert!(item.became_low());
+        item.before = 3;
+        item.available = 1;
+        assert!(!item.became_low());
     }
 }

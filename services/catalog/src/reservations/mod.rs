@@ -1,15 +1,19 @@
 //! What orders hold of the stock.
 
 mod decide;
+mod desk;
 mod reserve;
 mod settle;
+mod unsettled;
 
 use std::collections::BTreeMap;
 
 use sqlx::types::Json;
 
-pub(crate) use reserve::{quote, reserve};
+pub(crate) use desk::Desk;
+pub(crate) use reserve::quote;
 pub(crate) use settle::{Step, settle};
+pub(crate) use unsettled::{Looked, Position, list as unsettled, look};
 
 /// Units per SKU, sorted: locks are taken in this order.
 type Units = BTreeMap<String, i64>;

@@ -6,10 +6,12 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row as _};
 use steelyard_domain::internal::{PricedLine, ReserveOrder, ReserveResult};
 use steelyard_domain::product::{Price, ProductStatus};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::decide::{Granted, Item, Refused, Shelf, decide};
 use super::{Units, add, columns};
+use crate::events::Events;
 use crate::transaction::{Abort, Work, transact};
 
 /// Prices and reserves; one result per order, in their order.
@@ -17,14 +19,18 @@ use crate::transaction::{Abort, Work, transact};
 /// An order that holds stock already (or did, before it was shipped) is answered as it was then;
 /// one that was released stays released. A rejection is not remembered: the same order may be
 /// granted when it comes again.
-pub(crate) async fn reserve(
+pub(super) async fn reserve(
     pool: &PgPool,
+    events: &Events,
     orders: &[ReserveOrder],
 ) -> Result<Vec<ReserveResult>, Abort> {
-    transact(pool, &Reserve { orders }).await
+    let results = transact(pool, &Reserve { events, orders }).await?;
+    events.wake();
+    Ok(results)
 }
 
 struct Reserve<'a> {
+    events: &'a Events,
     orders: &'a [ReserveOrder],
 }
 
@@ -37,6 +43,11 @@ impl Work for Reserve<'_> {
         let mut shelf = look(connection, &fresh, LOCK).await?;
         let granted = serve(&fresh, &mut shelf, &mut results);
         hold(connection, &granted).await?;
+        let low = shelf.iter().filter(|(_, item)| item.became_low());
+        let low: Vec<(&str, i64)> = low
+            .map(|(sku, item)| (sku.as_str(), item.available))
+            .collect();
+        self.events.low(connection, &low).await?;
         Ok(answer(self.orders, granted, results))
     }
 }
@@ -70,13 +81,14 @@ fn serve(
     results: &mut HashMap<Uuid, ReserveResult>,
 ) -> BTreeMap<Uuid, Granted> {
     let mut granted: BTreeMap<Uuid, Granted> = BTreeMap::new();
+    let now = OffsetDateTime::now_utc();
     for order in fresh {
         let id = order.order_id.0;
         // An id that stands in the call twice is granted once.
         if granted.contains_key(&id) {
             continue;
         }
-        match decide(order, shelf) {
+        match decide(order, shelf, now) {
             Ok(order) => drop(granted.insert(id, order)),
             Err(Refused {
                 reason,
@@ -135,13 +147,13 @@ async fn known(
 
 /// The goods of some SKUs.
 const LOOK: &str = "
-    SELECT stock.sku, on_hand - reserved AS available, name, status, tax_category, prices
+    SELECT stock.sku, on_hand - reserved AS available, name, status, tax_category, prices, low_at
     FROM stock JOIN products ON products.sku = stock.sku
     WHERE stock.sku = ANY($1)";
 
 /// The same, their stock locked in one order.
 const LOCK: &str = "
-    SELECT stock.sku, on_hand - reserved AS available, name, status, tax_category, prices
+    SELECT stock.sku, on_hand - reserved AS available, name, status, tax_category, prices, low_at
     FROM stock JOIN products ON products.sku = stock.sku
     WHERE stock.sku = ANY($1)
     ORDER BY stock.sku
@@ -171,6 +183,8 @@ async fn look(
             tax_category: row.try_get("tax_category")?,
             prices,
             available: row.try_get("available")?,
+            before: row.try_get("available")?,
+            low_at: row.try_get("low_at")?,
         };
         Ok((row.try_get("sku")?, item))
     };

@@ -8,6 +8,7 @@ use steelyard_domain::id::OrderId;
 use uuid::Uuid;
 
 use super::{StoredUnits, Units, add, columns};
+use crate::products::consume_elsewhere;
 use crate::transaction::{Abort, Work, transact};
 
 /// A step that a reservation takes; each from one state only.
@@ -105,12 +106,15 @@ impl Work for Settle {
              FROM unnest($1::text[], $2::bigint[]) AS moved (sku, units)
              WHERE stock.sku = moved.sku",
         )
-        .bind(skus)
+        .bind(&skus)
         .bind(units)
         .bind(on_hand)
         .bind(reserved)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+        if self.step == Step::Consume {
+            consume_elsewhere(connection, &skus).await?;
+        }
         Ok(())
     }
 }

@@ -6,10 +6,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use steelyard_domain::internal::ReserveResult;
-use steelyard_domain::internal::paths::{CONSUME, RELEASE, RESTOCK};
+use steelyard_domain::internal::paths::{CONSUME, RELEASE, RESERVATIONS, RESTOCK};
+use steelyard_testkit::wait_for;
 use tokio::task::JoinSet;
 
-use crate::harness::{Shop, id, is_reserved, order};
+use crate::harness::{SOON, Shop, id, is_reserved, order};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_at_once_sell_exactly_what_there_is() {
@@ -167,4 +168,101 @@ async fn after_anything_at_once_the_books_are_right() {
     }
     tasks.join_all().await;
     shop.assert_books_are_right().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_popular_sku_holds_up_neither_the_rest_nor_those_who_read() {
+    let shop = Arc::new(Shop::open_with(&[("DATABASE_CONNECTIONS_MAX", "4")]).await);
+    shop.stock(&[("hot", 1_000), ("a", 10), ("b", 10)]).await;
+    // Somebody else has the popular goods: whoever wants them waits.
+    let mut other = shop.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM stock WHERE sku = 'hot' FOR UPDATE")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let mut waiting = JoinSet::new();
+    for number in 0..64 {
+        let shop = Arc::clone(&shop);
+        waiting.spawn(async move {
+            let results = shop.reserve(&[order(number, &[("hot", 1)])]).await;
+            is_reserved(&results[0])
+        });
+    }
+    let locked = async || -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'catalog'
+               AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&shop.pool)
+        .await
+        .unwrap()
+    };
+    wait_for("a transaction waits for the goods", SOON, async || {
+        locked().await > 0
+    })
+    .await;
+    for number in 100..110 {
+        let orders = [order(number, &[("a", 1), ("b", 1)])];
+        assert!(is_reserved(&shop.reserve(&orders).await[0]));
+        assert_eq!(shop.get("/hot").await.body["available"], 1_000);
+    }
+    assert_eq!(locked().await, 1, "64 calls wait in one connection");
+    other.rollback().await.unwrap();
+    assert!(
+        waiting
+            .join_all()
+            .await
+            .into_iter()
+            .all(|reserved| reserved)
+    );
+    assert_eq!(shop.level("hot").await, (1_000, 64));
+    shop.assert_books_are_right().await;
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_served_is_refused_alone() {
+    let shop = Arc::new(Shop::open().await);
+    shop.stock(&[("a", 100), ("bad", 100)]).await;
+    // Whatever touches these goods fails, and by no outage.
+    for statement in [
+        "CREATE FUNCTION bad() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'bad goods'; END $$",
+        "CREATE TRIGGER bad BEFORE UPDATE ON stock FOR EACH ROW WHEN (OLD.sku = 'bad')
+         EXECUTE FUNCTION bad()",
+    ] {
+        sqlx::query(statement).execute(&shop.pool).await.unwrap();
+    }
+    let mut held = shop.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM stock FOR UPDATE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    // They gather while the goods cannot be had, and go together.
+    let mut calls = JoinSet::new();
+    for number in 0..12 {
+        let shop = Arc::clone(&shop);
+        let sku = if number % 4 == 0 { "bad" } else { "a" };
+        calls.spawn(async move {
+            let body = json!({"orders": [order(number, &[(sku, 1)])]});
+            let answer = shop.post(RESERVATIONS, body).await;
+            (sku, answer.status)
+        });
+    }
+    wait_for("all calls are in", SOON, async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&shop.pool)
+        .await
+        .unwrap();
+        waiting > 0
+    })
+    .await;
+    held.rollback().await.unwrap();
+    for (sku, status) in calls.join_all().await {
+        assert_eq!(status, if sku == "bad" { 500 } else { 200 });
+    }
+    assert_eq!(shop.level("a").await, (100, 9));
 }

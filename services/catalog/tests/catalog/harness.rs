@@ -17,7 +17,7 @@ use steelyard_testkit::{TestDatabase, wait_for};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 const TOKEN: &str = "a token for services";
 
 pub(crate) struct Shop {
@@ -66,22 +66,43 @@ impl Answer {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
+        Self::open_with(&[("IMPORT_BYTES_MAX", "1048576")]).await
+    }
+
+    /// A catalog with these settings.
+    pub(crate) async fn open_with(settings: &[(&str, &str)]) -> Self {
         let database = steelyard_testkit::postgres().await;
         let url = database.url.clone();
-        let shop = Self::start(database, url, 1 << 20).await;
+        let shop = Self::start(database, url, settings).await;
         wait_for("the catalog is ready", SOON, async || shop.is_ready().await).await;
         shop
     }
 
     /// A catalog that may not be ready yet, with its database by way of `url`.
-    pub(crate) async fn start(database: TestDatabase, url: String, import_bytes_max: u64) -> Self {
+    pub(crate) async fn start(
+        database: TestDatabase,
+        url: String,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        Self::start_as(database, url, settings, |_| ()).await
+    }
+
+    /// The same, with what no setting says.
+    pub(crate) async fn start_as(
+        database: TestDatabase,
+        url: String,
+        settings: &[(&str, &str)],
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let env = Env::of([("DATABASE_URL", url.as_str()), ("SERVICE_TOKEN", TOKEN)])
             .with("LISTEN_ADDR", "127.0.0.1:0")
-            .with("ADMIN_ADDR", "127.0.0.1:0")
-            .with("IMPORT_BYTES_MAX", import_bytes_max.to_string());
-        let catalog = Catalog::open(&Config::from_env(&env).unwrap())
-            .await
-            .unwrap();
+            .with("ADMIN_ADDR", "127.0.0.1:0");
+        let env = settings
+            .iter()
+            .fold(env, |env, (name, value)| env.with(*name, *value));
+        let mut config = Config::from_env(&env).unwrap();
+        configure(&mut config);
+        let catalog = Catalog::open(&config).await.unwrap();
         let addrs = catalog.addrs();
         let stop = CancellationToken::new();
         tokio::spawn(catalog.run(Metrics::detached(), stop.clone()));
@@ -117,6 +138,41 @@ impl Shop {
     pub(crate) async fn put(&self, sku: &str, body: Value) -> Answer {
         let path = format!("{}/{sku}", paths::PRODUCTS);
         Answer::to(self.client.request(reqwest::Method::PUT, &path).json(&body)).await
+    }
+
+    /// A `PUT` with headers.
+    pub(crate) async fn put_if(&self, sku: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let path = format!("{}/{sku}", paths::PRODUCTS);
+        let mut request = self.client.request(reqwest::Method::PUT, &path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::to(request.json(&body)).await
+    }
+
+    pub(crate) async fn put_category(&self, code: &str, body: Value) -> Answer {
+        let path = format!("{}/{code}", paths::CATEGORIES);
+        Answer::to(self.client.request(reqwest::Method::PUT, &path).json(&body)).await
+    }
+
+    /// Sends a body to the import; `query` begins with `?` or is empty.
+    pub(crate) async fn import(
+        &self,
+        query: &str,
+        kind: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let path = format!("{}/import{query}", paths::PRODUCTS);
+        let request = self.client.request(reqwest::Method::POST, &path);
+        Answer::to(request.header("content-type", kind).body(body)).await
+    }
+
+    /// The SKUs of a list, in its order; it must be one page.
+    pub(crate) async fn skus(&self, query: &str) -> Vec<String> {
+        let page = self.get(&format!("?{query}")).await;
+        assert_eq!(page.status, 200, "{query}: {}", page.body);
+        assert_eq!(page.body["next_cursor"], Value::Null, "{query}");
+        skus(&page.body)
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
@@ -168,7 +224,7 @@ impl Shop {
         };
         wait_for("the catalog's connections end", SOON, async || {
             let others = "SELECT count(*) FROM pg_stat_activity
-                          WHERE datname = current_database() AND application_name = 'catalog'";
+                          WHERE datname = current_database() AND application_name LIKE 'catalog%'";
             one(others).await == 0
         })
         .await;
@@ -198,11 +254,30 @@ impl Shop {
         .await
         .unwrap();
         assert_eq!(wrong, [], "sku, on hand, reserved, held, should be on hand");
+        let nowhere: Vec<String> = sqlx::query_scalar(
+            "SELECT sku FROM stock JOIN stock_at USING (sku) GROUP BY sku, stock.on_hand
+             HAVING sum(stock_at.on_hand) > stock.on_hand",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        assert_eq!(
+            nowhere,
+            [] as [String; 0],
+            "more lies elsewhere than there is"
+        );
     }
 }
 
 pub(crate) fn product() -> Value {
     json!({"name": "A lamp", "prices": [{"currency": "GBP", "amount": "2.50"}]})
+}
+
+/// The SKUs of a page.
+pub(crate) fn skus(page: &Value) -> Vec<String> {
+    let data = page["data"].as_array().unwrap().iter();
+    data.map(|product| product["sku"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 pub(crate) fn id(number: u128) -> Uuid {

@@ -4,20 +4,11 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use steelyard_domain::internal::paths::PRODUCTS;
 
 use crate::harness::{Answer, Shop, order};
 
 async fn import(shop: &Shop, body: impl Into<reqwest::Body>) -> Answer {
-    let request = shop
-        .client
-        .request(reqwest::Method::POST, &format!("{PRODUCTS}/import"));
-    Answer::to(
-        request
-            .header("content-type", "application/x-ndjson")
-            .body(body),
-    )
-    .await
+    shop.import("", "application/x-ndjson", body).await
 }
 
 fn line(sku: &str, name: &str, units: i64) -> String {
@@ -157,11 +148,8 @@ async fn an_import_that_is_too_large_or_of_another_kind_is_refused() {
     let answer = import(&shop, too_large).await;
     assert_eq!(answer.problem(), (413, "body_too_large", ""));
 
-    let request = shop
-        .client
-        .request(reqwest::Method::POST, &format!("{PRODUCTS}/import"));
-    let csv = Answer::to(request.header("content-type", "text/csv").body("sku,name")).await;
-    assert_eq!(csv.problem(), (415, "unsupported_media_type", ""));
+    let text = shop.import("", "text/plain", "sku,name").await;
+    assert_eq!(text.problem(), (415, "unsupported_media_type", ""));
     assert_eq!(counts(&import(&shop, "").await), [0; 6]);
     assert_eq!(
         shop.get("?include=all").await.body["next_cursor"],

@@ -1,9 +1,15 @@
 //! The catalog over HTTP, against real Postgres.
 
+mod bulk;
 mod contention;
+mod events;
 mod harness;
 mod import;
+mod listing;
 mod outage;
 mod products;
 mod reserve;
+mod search;
 mod settle;
+mod shop;
+mod unsettled;

@@ -12,7 +12,7 @@ async fn the_catalog_starts_without_postgres_and_outlives_its_absence() {
     let proxy = steelyard_testkit::proxy(database.address());
     proxy.refuse();
     let url = database.url_via(proxy.address());
-    let shop = Shop::start(database, url, 1 << 20).await;
+    let shop = Shop::start(database, url, &[]).await;
     let away = shop.post(RESERVATIONS, json!({"orders": []})).await;
     assert_eq!(away.problem(), (503, "database_away", ""));
     assert!(!shop.is_ready().await);

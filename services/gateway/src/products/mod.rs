@@ -2,8 +2,10 @@
 //! down; changed by those who may.
 
 mod answer;
+mod categories;
 mod copies;
 mod flights;
+mod office;
 mod read;
 mod write;
 
@@ -14,7 +16,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use steelyard_domain::internal::paths;
-use steelyard_domain::scope::Scope::CatalogWrite;
+use steelyard_domain::scope::Scope::{CatalogWrite, Ops};
 use steelyard_runtime::http::{HttpError, with_deadline};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -38,13 +40,26 @@ pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(public(routes!(read::list)))
         .routes(public(routes!(read::read)))
+        .routes(public(routes!(categories::list)))
+        .routes(allowed(app, &[CatalogWrite], routes!(categories::put)))
+        .routes(allowed(app, &[CatalogWrite], routes!(office::source)))
+        .routes(allowed(app, &[CatalogWrite], routes!(office::changes)))
+        .routes(allowed(app, &[CatalogWrite], routes!(office::stock)))
+        .routes(allowed(
+            app,
+            &[CatalogWrite],
+            routes!(office::import_progress),
+        ))
+        .routes(allowed(app, &[Ops], routes!(office::unsettled)))
         .routes(allowed(app, &[CatalogWrite], routes!(write::put)))
         .routes(allowed(app, &[CatalogWrite], routes!(write::adjust_stock)))
 }
 
-/// The import, which takes as long as its body.
+/// Import and export, which take as long as their bodies.
 pub(crate) fn import_route(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::default().routes(allowed(app, &[CatalogWrite], routes!(write::import)))
+    OpenApiRouter::default()
+        .routes(allowed(app, &[CatalogWrite], routes!(write::import)))
+        .routes(allowed(app, &[CatalogWrite], routes!(office::export)))
 }
 
 /// The deadline of [`routes`].

@@ -55,7 +55,9 @@ async fn every_route_lets_in_just_the_roles_that_it_declares() {
         let method: Method = method.parse().unwrap();
         let path = path
             .replace("{id}", "83da7b84-a1ef-80a2-a6a4-f82d31aa9bb5")
-            .replace("{sku}", "85123A");
+            .replace("{sku}", "85123A")
+            .replace("{code}", "lamps")
+            .replace("{name}", "spring.csv");
         assert!(!path.contains('{'), "{path}");
         let status = async |request: reqwest::RequestBuilder| {
             request.send().await.unwrap().status().as_u16()

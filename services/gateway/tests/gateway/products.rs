@@ -293,3 +293,106 @@ async fn an_import_is_streamed_through_and_bounded() {
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(problem(answer).await["code"], "body_too_large");
 }
+
+#[tokio::test]
+async fn who_changes_something_is_named_and_their_condition_goes_along() {
+    let (gateway, catalog) = start().await;
+    catalog.say("/internal/products/85123A", product("85123A"));
+    let put = gateway
+        .by(
+            "J\u{fc}rgen K.",
+            "catalog:write",
+            Method::PUT,
+            "/v1/products/85123A",
+        )
+        .header("if-match", "\"7-ab\"")
+        .header("x-on-behalf-of", "somebody else")
+        .json(&json!({"name": "HOLDER", "prices": []}));
+    assert_eq!(put.send().await.unwrap().status(), StatusCode::OK);
+    let seen = catalog.seen().pop().unwrap();
+    assert_eq!(seen.headers["x-on-behalf-of"], "J%C3%BCrgen%20K.");
+    assert_eq!(seen.headers.get_all("x-on-behalf-of").iter().count(), 1);
+    assert_eq!(seen.headers["if-match"], "\"7-ab\"");
+
+    catalog.say(
+        "/internal/products/85123A",
+        Canned::problem(412, "precondition_failed"),
+    );
+    let put = gateway
+        .by(
+            "office",
+            "catalog:write",
+            Method::PUT,
+            "/v1/products/85123A",
+        )
+        .json(&json!({"name": "HOLDER", "prices": []}));
+    let refused = put.send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(problem(refused).await["code"], "precondition_failed");
+}
+
+#[tokio::test]
+async fn filters_and_languages_are_passed_on_and_have_copies_of_their_own() {
+    let (gateway, catalog) = start().await;
+    let get = |path: &'static str| gateway.call(Method::GET, path).send();
+    let asked = "/internal/products?attributes=brand%3AAcme&currency=GBP&price_max=3&facets=true&lang=de&country=CH";
+    catalog.say(
+        asked,
+        Canned::json(&json!({"data": [], "next_cursor": null})),
+    );
+    let path = "/v1/products?lang=de&attributes=brand:Acme&currency=GBP&price_max=3&facets=true&country=CH";
+    assert_eq!(get(path).await.unwrap().status(), StatusCode::OK);
+    catalog.say("/internal/products/a?lang=de", product("a"));
+    assert_eq!(
+        get("/v1/products/a?lang=de").await.unwrap().status(),
+        StatusCode::OK
+    );
+    catalog.say(
+        "/internal/products/a?lang=de",
+        Canned::problem(503, "database_away"),
+    );
+    catalog.say(
+        "/internal/products/a",
+        Canned::problem(503, "database_away"),
+    );
+    assert_eq!(
+        get("/v1/products/a?lang=de").await.unwrap().status(),
+        StatusCode::OK
+    );
+    assert_eq!(
+        get("/v1/products/a").await.unwrap().status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    // Prices of customer groups and products that are not for sale are not for everybody.
+    for query in ["groups=trade", "include=all"] {
+        let refused = gateway
+            .call(Method::GET, &format!("/v1/products/a?{query}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_is_streamed_through() {
+    let (gateway, catalog) = start().await;
+    let body = "{\"sku\":\"a\"}\n".repeat(100_000);
+    let canned = Canned {
+        body: body.clone(),
+        ..Canned::json(&Value::Null)
+    };
+    catalog.say("/internal/products/export", canned);
+    let export = gateway
+        .by(
+            "office",
+            "catalog:write",
+            Method::GET,
+            "/v1/products/export",
+        )
+        .header("accept", "text/csv");
+    let answer = export.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.text().await.unwrap() == body);
+    assert_eq!(catalog.seen().pop().unwrap().headers["accept"], "text/csv");
+}

@@ -46,6 +46,17 @@ pub async fn get(
     .await
 }
 
+/// Of these orders, those that there are, with their status.
+///
+/// # Errors
+/// Those of Postgres.
+pub async fn known(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, String)>> {
+    sqlx::query_as("SELECT id, status FROM orders WHERE id = ANY($1)")
+        .bind(ids)
+        .fetch_all(pool)
+        .await
+}
+
 /// Up to `rows_max` orders, newest first, after the given one.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ mod list;
 mod load;
 
 pub use commit::{Committed, commit, rehearse};
-pub use list::{Filter, Found, get, list};
+pub use list::{Filter, Found, get, known, list};
 pub use load::load;
 
 use sqlx::migrate::Migrator;

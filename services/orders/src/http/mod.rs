@@ -23,6 +23,8 @@ use crate::ops::Known;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Queries take no body, and maintenance a small one.
 const BODY_BYTES_MAX: usize = 16 * 1_024;
+/// 500 ids of orders.
+const IDS_BYTES_MAX: usize = 64 * 1_024;
 /// A message of 1 MiB before and after it was edited, each escaped as JSON.
 const MESSAGES_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
@@ -63,6 +65,7 @@ impl App {
 /// All routes, for peers that hold `token`.
 pub(crate) fn routes(app: App, token: Secret) -> Router {
     let large = DefaultBodyLimit::max(MESSAGES_BYTES_MAX);
+    let known = DefaultBodyLimit::max(IDS_BYTES_MAX);
     let written = get(ops::audit).post(ops::write_down);
     let routes = Router::new()
         .route(ops_paths::PROCESSING, get(ops::processing))
@@ -74,6 +77,7 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
         .route(ops_paths::CHECK, post(ops::check).layer(large))
         .route(ops_paths::DRY_RUN, post(ops::dry_run).layer(large))
         .route(paths::ORDERS, get(orders::list))
+        .route(paths::ORDERS_KNOWN, post(orders::known).layer(known))
         .route(&format!("{}/{{id}}", paths::ORDERS), get(orders::get))
         .with_state(app);
     let routes = with_deadline(require_service_token(routes, token), ANSWER_MAX);

@@ -7,8 +7,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use steelyard_domain::api::{LIMIT_DEFAULT, LIMIT_MAX};
 use steelyard_domain::id::{CustomerId, OrderId};
+use steelyard_domain::internal::{KnownOrder, OrderIds, OrdersKnown, RESERVE_ORDERS_MAX};
 use steelyard_domain::order::OrderStatus;
-use steelyard_runtime::http::{HttpError, Path, Query};
+use steelyard_runtime::http::{HttpError, Json, Path, Query};
 use steelyard_store::cursor;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -46,6 +47,29 @@ pub(super) async fn get(
     let found = db::get(app.writer()?, id, query.customer_id.as_ref()).await;
     let doc = found.map_err(|error| of_sql(&error))?.ok_or_else(missing)?;
     Ok(json(doc))
+}
+
+/// Which of some orders there are. Asked of the writer: what is not there must not merely be late.
+pub(super) async fn known(
+    State(app): State<App>,
+    Json(OrderIds { order_ids }): Json<OrderIds>,
+) -> Result<Json<OrdersKnown>, HttpError> {
+    if order_ids.len() > RESERVE_ORDERS_MAX {
+        let detail = format!("at most {RESERVE_ORDERS_MAX} orders a call");
+        return Err(HttpError::validation_failed().at("/order_ids", "too_many", detail));
+    }
+    let ids: Vec<Uuid> = order_ids.iter().map(|id| id.0).collect();
+    let found = db::known(app.writer()?, &ids).await;
+    let found = found.map_err(|error| of_sql(&error))?;
+    let order = |(id, status): (Uuid, String)| {
+        let status = OrderStatus::from_word(&status).ok_or_else(HttpError::internal)?;
+        Ok(KnownOrder {
+            id: OrderId(id),
+            status,
+        })
+    };
+    let orders: Result<Vec<KnownOrder>, HttpError> = found.into_iter().map(order).collect();
+    Ok(Json(OrdersKnown { orders: orders? }))
 }
 
 pub(super) async fn list(

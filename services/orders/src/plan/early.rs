@@ -7,6 +7,7 @@ use steelyard_domain::command::{Command, CommandMessage};
 use steelyard_domain::id::{OrderId, Sku};
 use steelyard_domain::money::{Currency, UnitPrice};
 use steelyard_domain::order::{Effect, OrderState, PaymentMethod, PlaceOrder};
+use time::OffsetDateTime;
 
 use super::change::effect_of;
 use super::known::{Asked, Known};
@@ -22,6 +23,11 @@ pub struct OrderNeed<'a> {
     /// The caller's prices stand.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub prices_authoritative: bool,
+    /// When it was accepted: prices are those of this moment, however long it waited.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// Where the goods go: a country may have prices of its own.
+    pub country: &'a str,
     /// Its lines.
     pub lines: Vec<LineNeed<'a>>,
 }
@@ -55,13 +61,13 @@ pub fn reservations_needed<'a>(asked: &'a [Asked<'_>], known: &Known) -> Vec<Ord
                 early.order_id == message.order_id && early.customer_id == message.customer_id
             });
         if !is_called_off(early, place.payment_method) {
-            needed.push(need(message.order_id, place));
+            needed.push(need(message, place));
         }
     }
     needed
 }
 
-fn need(order_id: OrderId, place: &PlaceOrder) -> OrderNeed<'_> {
+fn need<'a>(message: &CommandMessage, place: &'a PlaceOrder) -> OrderNeed<'a> {
     let lines = place.lines.iter().map(|line| LineNeed {
         sku: &line.sku,
         quantity: line.quantity,
@@ -69,9 +75,11 @@ fn need(order_id: OrderId, place: &PlaceOrder) -> OrderNeed<'_> {
         name: line.name.as_deref(),
     });
     OrderNeed {
-        order_id,
+        order_id: message.order_id,
         currency: place.currency,
         prices_authoritative: place.prices_authoritative,
+        at: message.accepted_at,
+        country: &place.ship_to.country,
         lines: lines.collect(),
     }
 }

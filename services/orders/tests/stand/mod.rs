@@ -34,7 +34,7 @@ pub const TOKEN: &str = "a token of services";
 /// Whose customers the orders are.
 pub const ISSUER: &str = "https://id.example";
 /// Long enough for a machine that builds beside the tests.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(180);
 
 pub const ORDERS: &str = "orders.fifo";
 pub const DEAD: &str = "orders-dead-letters.fifo";

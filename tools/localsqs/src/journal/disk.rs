@@ -38,8 +38,8 @@ pub(super) struct LogFile {
     synced_bytes: u64,
     /// Length of the file, with the zeros at its end.
     length_bytes: u64,
-    /// Locked while we use the directory; unlocked by being closed.
-    _lock: File,
+    /// Locked while we use the directory.
+    lock: File,
 }
 
 impl LogFile {
@@ -69,7 +69,7 @@ impl LogFile {
             file,
             synced_bytes,
             length_bytes: synced_bytes,
-            _lock: lock,
+            lock,
         })
     }
 }
@@ -89,6 +89,13 @@ impl LogFile {
             }
             self.length_bytes += AHEAD.len() as u64;
         }
+    }
+}
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        // Closing would not do: a child that another thread is starting has the file open until it becomes its program.
+        let _ = self.lock.unlock();
     }
 }
 

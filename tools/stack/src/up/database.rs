@@ -46,6 +46,13 @@ impl Database {
                 format!("cannot make the role and schema of {owner}; DATABASE_URL must name an administrator")
             })?;
         }
+        // The catalog's search wants it in its own schema, and its role may not make it.
+        sqlx::raw_sql("create extension if not exists pg_trgm schema catalog")
+            .execute(&mut connection)
+            .await
+            .context(
+                "cannot make the extension pg_trgm, which comes with Postgres (postgresql-contrib)",
+            )?;
         let _ = connection.close().await;
         Ok(Self {
             url,

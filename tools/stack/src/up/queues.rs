@@ -21,6 +21,8 @@ pub(crate) const ORDERS: &str = "orders.fifo";
 pub(crate) const DOCUMENTS: &str = "documents.fifo";
 /// What goes out to shops' own systems.
 pub(crate) const WEBHOOKS: &str = "webhooks.fifo";
+/// What shops' own systems are told of products: apart from orders' events, for an import may send a million.
+pub(crate) const CATALOG_EVENTS: &str = "catalog-events.fifo";
 
 /// 14 days: an order waits as long as that for its worker.
 const RETENTION_SECONDS: &str = "1209600";
@@ -33,7 +35,7 @@ const RECEIVES_MAX: u32 = 100;
 /// Makes the queues, each with its dead-letter queue. Messages that are there already stay.
 pub(crate) async fn provision(aws: &Aws) -> anyhow::Result<()> {
     let client = client(aws).await;
-    for queue in [ORDERS, DOCUMENTS, WEBHOOKS] {
+    for queue in [ORDERS, DOCUMENTS, WEBHOOKS, CATALOG_EVENTS] {
         let dead_letters = queue.replace(".fifo", "-dead-letters.fifo");
         let dead_letters = make(&client, aws, &dead_letters, attributes(None)).await?;
         let arn = client

@@ -117,6 +117,7 @@ pub(crate) fn common(
         ("ORDERS_QUEUE", queues::ORDERS),
         ("DOCUMENTS_QUEUE", queues::DOCUMENTS),
         ("WEBHOOKS_QUEUE", queues::WEBHOOKS),
+        ("CATALOG_EVENTS_QUEUE", queues::CATALOG_EVENTS),
         ("DOCUMENTS_BUCKET", objects::DOCUMENTS),
         ("MEDIA_BUCKET", objects::MEDIA),
         ("AUTH_JWKS", &jwks.to_string_lossy()),

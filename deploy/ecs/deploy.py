@@ -21,6 +21,13 @@ STACKS = (HERE / "stacks.txt").read_text().split()
 SERVICES = {"catalog", "documents", "orders", "gateway"}
 
 
+def value(given):
+    """A parameter's value; `file:` names one whose text it is, seen from environments/."""
+    if isinstance(given, str) and given.startswith("file:"):
+        return (HERE / "environments" / given.removeprefix("file:")).read_text()
+    return given
+
+
 def command(given, stack, commit):
     """The AWS CLI's words for one stack."""
     values = {"Environment": given["environment"], **given["stacks"].get(stack, {})}
@@ -35,7 +42,7 @@ def command(given, stack, commit):
         "--template-file", str(HERE / f"{stack}.yaml"),
         "--capabilities", "CAPABILITY_IAM",
         "--no-fail-on-empty-changeset",
-        "--parameter-overrides", *(f"{name}={value}" for name, value in values.items()),
+        "--parameter-overrides", *(f"{name}={value(one)}" for name, one in values.items()),
     ]
 
 

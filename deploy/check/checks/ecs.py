@@ -43,6 +43,9 @@ def check_environment(path, given, templates, faults):
                 faults.unless("Default" in properties, path, f"{name}: {parameter} is not set")
                 continue
             value = str(values[parameter])
+            if value.startswith("file:"):
+                there = (ENVIRONMENTS / value.removeprefix("file:")).is_file()
+                faults.unless(there, path, f"{name}: {parameter} names a file that is not there")
             pattern = properties.get("AllowedPattern")
             faults.unless(not pattern or re.fullmatch(pattern, value), path, f"{name}: {parameter} is {value!r}, which it may not be")
             allowed = properties.get("AllowedValues")

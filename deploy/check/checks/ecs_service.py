@@ -56,6 +56,16 @@ def check_container(name, template, contract, faults):
     return environment, secrets
 
 
+def named(resource):
+    """What a statement is about: `MediaBucketArn`, or `MediaBucketArn/*` for what is below it."""
+    if isinstance(resource, dict) and isinstance(resource.get("Fn::Sub"), list):
+        text, values = resource["Fn::Sub"]
+        for name, value in values.items():
+            text = text.replace(f"${{{name}}}", imported(value) or str(value))
+        return text
+    return imported(resource) or str(resource)
+
+
 def granted(template, role):
     """(action, resource) of a role's own policies."""
     pairs = set()
@@ -63,7 +73,7 @@ def granted(template, role):
         for statement in policy["PolicyDocument"]["Statement"]:
             for resource in listed(statement["Resource"]):
                 for action in listed(statement["Action"]):
-                    pairs.add((action, imported(resource) or str(resource)))
+                    pairs.add((action, named(resource)))
     return pairs
 
 
@@ -77,6 +87,13 @@ def check_actions(name, template, contract, environment, faults):
             needed |= {(action, f"{queue}Arn") for action in need["actions"]}
         else:
             faults.add(where, f"{need['setting']} leads to no queue of the queues stack")
+    for need in contract["buckets"]:
+        bucket = (imported(environment.get(need["setting"])) or "").removesuffix("Name")
+        if bucket:
+            needed |= {(action, f"{bucket}Arn/*") for action in need["actions"]}
+            needed |= {(action, f"{bucket}Arn") for action in need["bucket_actions"]}
+        else:
+            faults.add(where, f"{need['setting']} leads to no bucket of the objects stack")
     may = granted(template, "TaskRole")
     for action, resource in sorted(needed - may):
         faults.add(where, f"does not grant {action} on {resource}, which {name} needs")

@@ -199,7 +199,7 @@ def check_registry(account, known, faults):
 
 
 def check_roles(account, known, faults):
-    """IAM itself, on the queues' real ARNs: exactly the contract's actions."""
+    """IAM itself, on the real ARNs of queues and buckets: exactly the contract's actions."""
     iam, sqs = account.client("iam"), account.client("sqs")
     for name, contract in known.items():
         environment = task(account, name)["environment"]
@@ -211,6 +211,10 @@ def check_roles(account, known, faults):
             url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
             arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
             needed |= {(action, arn) for action in need["actions"]}
+        for need in contract["buckets"]:
+            arn = f"arn:aws:s3:::{environment[need['setting']]}"
+            needed |= {(action, f"{arn}/*") for action in need["actions"]}
+            needed |= {(action, arn) for action in need["bucket_actions"]}
         role, may = account.physical(name, "TaskRole"), set()
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]

@@ -99,6 +99,16 @@ class Services(unittest.TestCase):
 
         self.breaks("orders", change, "does not grant sqs:GetQueueAttributes on OrdersQueueArn")
 
+    def test_objects_that_a_task_may_not_write_and_more_than_it_needs(self):
+        def narrower(_, contract):
+            contract["buckets"][0]["actions"].remove("s3:PutObject")
+
+        def wider(_, contract):
+            contract["buckets"][0]["bucket_actions"].append("s3:GetBucketLocation")
+
+        self.breaks("documents", narrower, "grants s3:PutObject on DocumentsBucketArn/*, which documents does not need")
+        self.breaks("documents", wider, "does not grant s3:GetBucketLocation on DocumentsBucketArn, which documents needs")
+
     def test_a_secret_that_the_task_may_not_read(self):
         def change(template, _):
             main_of(template, "catalog")["Secrets"].append(
@@ -212,6 +222,12 @@ class Stacks(unittest.TestCase):
                 "dev.json: network: OperatorMail is no parameter",
             ],
         )
+
+    def test_a_parameter_whose_file_is_not_there(self):
+        given = {"environment": "dev", "stacks": {"documents": {"Shop": "file:nowhere.toml"}}}
+        faults = Faults()
+        ecs.check_environment("dev.json", given, {"documents": TEMPLATES["documents"]}, faults)
+        self.assertEqual(faults.lines, ["dev.json: documents: Shop names a file that is not there"])
 
     def test_a_bucket_that_is_open(self):
         template = copy.deepcopy(TEMPLATES["objects"])

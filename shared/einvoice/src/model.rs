@@ -54,6 +54,17 @@ pub struct Invoice {
     pub totals: Totals,
 }
 
+impl Invoice {
+    /// Gives it its number, which is also what a payment is to name. For whoever makes a document first and takes
+    /// its number last, so that no number is taken in vain.
+    pub fn set_number(&mut self, number: String) {
+        if self.payment.reference.is_some() {
+            self.payment.reference = Some(number.clone());
+        }
+        self.number = number;
+    }
+}
+
 /// Which way the money goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -39,6 +39,7 @@ impl fmt::Debug for Bucket {
 pub struct Kept {
     content_type: String,
     cache_control: Option<&'static str>,
+    tags: Option<String>,
 }
 
 impl Kept {
@@ -47,7 +48,16 @@ impl Kept {
         Self {
             content_type: content_type.into(),
             cache_control: None,
+            tags: None,
         }
+    }
+
+    /// With tags, which lifecycle rules and policies can go by. S3 takes ten at most, and charges for each.
+    #[must_use]
+    pub fn tagged(mut self, tags: &[(&str, &str)]) -> Self {
+        let mut written = url::form_urlencoded::Serializer::new(String::new());
+        self.tags = Some(written.extend_pairs(tags).finish());
+        self
     }
 
     /// Readers may keep it for ever: under this key there will never be other bytes.
@@ -141,6 +151,7 @@ impl Bucket {
             .key(key)
             .content_type(&kept.content_type)
             .set_cache_control(kept.cache_control.map(str::to_owned))
+            .set_tagging(kept.tags.clone())
             .content_length(length)
             .checksum_sha256(STANDARD.encode(Sha256::digest(&body)))
             .body(ByteStream::from(body));

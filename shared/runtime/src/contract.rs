@@ -80,6 +80,8 @@ pub struct Bucket {
     pub setting: &'static str,
     /// IAM actions on its objects, all of them.
     pub actions: &'static [&'static str],
+    /// IAM actions on the bucket itself, all of them.
+    pub bucket_actions: &'static [&'static str],
 }
 
 /// A metric of the service that somebody must be woken for: [`Alarm::at_least`] or more for

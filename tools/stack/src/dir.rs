@@ -140,6 +140,12 @@ impl StackDir {
         self.root.join("run.json")
     }
 
+    /// The shop that issues invoices; not removed by a fresh start, since it is the user's to change.
+    #[must_use]
+    pub fn shop(&self) -> PathBuf {
+        self.root.join("shop.toml")
+    }
+
     /// There once the demo catalog was loaded.
     #[must_use]
     pub fn demo_mark(&self) -> PathBuf {

@@ -56,7 +56,11 @@ class World:
             return match[1] + seen.get(match[2], match[2])
 
         given = self.services[name].get("environment", {})
-        return {key: HOST_OF_URL.sub(address, str(value)) for key, value in given.items()}
+        seen_as = {key: HOST_OF_URL.sub(address, str(value)) for key, value in given.items()}
+        mounts = [volume.split(":") for volume in self.services[name].get("volumes", [])]
+        # A file that the engine would mount is read where it is.
+        files = {mount[1]: str(Path(mount[0]).resolve()) for mount in mounts if mount[0].startswith(".")}
+        return {key: files.get(value, value) for key, value in seen_as.items()}
 
     def spawn(self, name, command, env, **kwargs):
         process = Process(name, command, env, self.logs, **kwargs)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::future::BoxFuture;
+use steelyard_objects::S3Credentials;
 use steelyard_queue::SqsCredentials;
 use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
@@ -86,7 +87,11 @@ fn serve(
                 steelyard_catalog::run(&config, metrics, stop).await?;
             }
             "documents" => {
-                let config = steelyard_documents::Config::from_env(&env)?;
+                let mut config = steelyard_documents::Config::from_env(&env)?;
+                if let Some(issuing) = &mut config.issuing {
+                    issuing.sqs.credentials = credentials(&env);
+                }
+                config.s3.credentials = s3_credentials(&env);
                 let deps = steelyard_documents::Deps::connect(&config, metrics).await?;
                 steelyard_documents::run(deps, stop).await?;
             }
@@ -109,14 +114,26 @@ fn serve(
 
 /// The SDK's default chain would look at this process's variables, where the stack's own are not.
 fn credentials(env: &Env) -> SqsCredentials {
-    match (
-        env.get("AWS_ACCESS_KEY_ID"),
-        env.get("AWS_SECRET_ACCESS_KEY"),
-    ) {
-        (Some(id), Some(secret)) => SqsCredentials::Static {
-            access_key_id: id.to_owned(),
-            secret_access_key: secret.to_owned(),
+    match keys(env) {
+        Some((access_key_id, secret_access_key)) => SqsCredentials::Static {
+            access_key_id,
+            secret_access_key,
         },
-        _ => SqsCredentials::DefaultChain,
+        None => SqsCredentials::DefaultChain,
     }
+}
+
+fn s3_credentials(env: &Env) -> S3Credentials {
+    match keys(env) {
+        Some((access_key_id, secret_access_key)) => S3Credentials::Static {
+            access_key_id,
+            secret_access_key,
+        },
+        None => S3Credentials::DefaultChain,
+    }
+}
+
+fn keys(env: &Env) -> Option<(String, String)> {
+    let of = |name| env.get(name).map(str::to_owned);
+    of("AWS_ACCESS_KEY_ID").zip(of("AWS_SECRET_ACCESS_KEY"))
 }

@@ -54,6 +54,7 @@ pub(super) fn plan(given: &Given<'_>) -> anyhow::Result<Vec<Plan>> {
         }
     }
     let redis = given.stores.redis.as_str();
+    let shop = shop(given.dir)?;
     let mut common = common(given.dir, given.secrets, redis, given.aws);
     // Queries go to the first instance; any would do.
     for (variable, service) in [
@@ -73,8 +74,24 @@ pub(super) fn plan(given: &Given<'_>) -> anyhow::Result<Vec<Plan>> {
                 .push(("DATABASE_READER_URL".to_owned(), url.clone()));
             plan.env.push(("DATABASE_URL".to_owned(), url));
         }
+        if plan.service == "documents" {
+            plan.env.push(("SHOP".to_owned(), shop.clone()));
+        }
     }
     Ok(plans)
+}
+
+/// Who issues the documents: whom `SHOP` names, else a shop for demonstrations. Its file is the user's to change.
+fn shop(dir: &StackDir) -> anyhow::Result<String> {
+    if let Ok(named) = std::env::var("SHOP") {
+        return Ok(named);
+    }
+    let path = dir.shop();
+    if !path.exists() {
+        std::fs::write(&path, steelyard_documents::shop::EXAMPLE)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(path.to_string_lossy().into_owned())
 }
 
 /// What every service is told.

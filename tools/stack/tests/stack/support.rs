@@ -35,6 +35,8 @@ pub(crate) fn stack(data: &Path, args: &[&str]) -> Command {
         "DATABASE_URL",
         "REDIS_URL",
         "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "SHOP",
         "STEELYARD_TOKEN",
         "RUST_LOG",
     ] {

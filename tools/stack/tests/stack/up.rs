@@ -7,7 +7,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use steelyard_localstores::is_alive;
-use steelyard_testkit::{postgres, redis, sqs, wait_for};
+use steelyard_objects::{Bucket, S3Config, S3Credentials};
+use steelyard_testkit::{postgres, redis, s3, sqs, wait_for};
 
 use crate::support::{Running, STOP_MAX, data_dir, run, stack};
 
@@ -76,6 +77,42 @@ fn refused(data: &Path, args: &[&str], env: &[(&str, &str)]) -> String {
         .to_owned()
 }
 
+/// The files below `dir`, at any depth.
+fn files_below(dir: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files_below(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+/// Waits until a customer has so many invoices in the stack's bucket, and checks that they are PDFs.
+async fn invoiced(data: &Path, customer: &str, count: usize) {
+    let year = data.join("s3/documents/invoice");
+    let of_customer = || -> Vec<_> {
+        let files = files_below(&year).into_iter();
+        let of = |path: &std::path::PathBuf| {
+            path.parent()
+                .is_some_and(|folder| folder.ends_with(customer))
+                && path.extension().is_some_and(|ending| ending == "pdf")
+        };
+        files.filter(of).collect()
+    };
+    wait_for("the invoices are there", SETTLED_MAX, async || {
+        of_customer().len() == count
+    })
+    .await;
+    for path in of_customer() {
+        let pdf = std::fs::read(&path).unwrap();
+        assert!(pdf.starts_with(b"%PDF-1.7"), "{}", path.display());
+    }
+}
+
 #[tokio::test]
 async fn an_order_settles_and_ctrl_c_stops_everything_and_a_second_start_reuses_the_data() {
     let data = data_dir();
@@ -83,6 +120,9 @@ async fn an_order_settles_and_ctrl_c_stops_everything_and_a_second_start_reuses_
     let order = place(&stack, "first").await;
     assert_eq!(order["status"], "confirmed");
     assert_eq!(order["subtotal"], "9.90");
+    // By the shop that the stack wrote for itself.
+    assert!(data.path().join("shop.toml").exists());
+    invoiced(data.path(), "alice", 1).await;
     let pids = stack.pids();
     assert!(pids.len() >= 3, "the stack, Postgres and Redis: {pids:?}");
     assert_eq!(
@@ -188,6 +228,7 @@ async fn processes_run_on_their_own_and_one_that_dies_is_reported_with_its_log()
         place(&stack, "with one worker less").await["status"],
         "confirmed"
     );
+    invoiced(data.path(), "alice", 2).await;
 
     let pids = stack.pids();
     // A part died by itself: that shows in the exit code.
@@ -202,15 +243,31 @@ async fn processes_run_on_their_own_and_one_that_dies_is_reported_with_its_log()
 
 #[tokio::test]
 async fn servers_that_the_environment_names_are_used_and_left_running() {
-    let (database, redis, sqs) = tokio::join!(postgres(), redis(), sqs());
+    let (database, redis, sqs, s3) = tokio::join!(postgres(), redis(), sqs(), s3(&[]));
     let data = data_dir();
     let names = [
         ("DATABASE_URL", database.url.as_str()),
         ("REDIS_URL", redis.url.as_str()),
         ("AWS_ENDPOINT_URL", &sqs.url()),
+        ("AWS_ENDPOINT_URL_S3", &s3.url()),
+        ("AWS_ACCESS_KEY_ID", s3.access_key()),
+        ("AWS_SECRET_ACCESS_KEY", s3.secret_key()),
     ];
     let mut stack = Running::start_with(data.path(), &[], &names).await;
     assert_eq!(place(&stack, "elsewhere").await["status"], "confirmed");
+    let config = S3Config {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some(s3.url()),
+        credentials: S3Credentials::Static {
+            access_key_id: s3.access_key().to_owned(),
+            secret_access_key: s3.secret_key().to_owned(),
+        },
+    };
+    let documents = Bucket::connect(config, "documents").await;
+    wait_for("its invoice is there", SETTLED_MAX, async || {
+        documents.list("invoice/", None).await.unwrap().len() == 1
+    })
+    .await;
     assert_eq!(stack.pids(), [stack.file.pid], "nothing else was started");
     assert_eq!(
         stack.stop(Signal::SIGINT).await,
@@ -219,7 +276,12 @@ async fn servers_that_the_environment_names_are_used_and_left_running() {
         stack.said()
     );
     assert!(!data.path().join("postgres").exists());
-    for address in [database.address(), redis.address(), sqs.address()] {
+    for address in [
+        database.address(),
+        redis.address(),
+        sqs.address(),
+        s3.address(),
+    ] {
         tokio::net::TcpStream::connect(address).await.unwrap();
     }
 }

@@ -1,0 +1,263 @@
+//! Settings of the documents service.
+
+use std::fs;
+use std::time::Duration;
+
+use steelyard_objects::{S3Config, S3Credentials};
+use steelyard_paper::Theme;
+use steelyard_queue::{SqsConfig, SqsCredentials};
+use steelyard_runtime::config::{Env, Faults, Reader, Secret};
+use steelyard_runtime::http::Listen;
+
+use crate::shop::Shop;
+
+/// The port of the internal routes, when `LISTEN_ADDR` says nothing.
+pub const PORT: u16 = 8_083;
+/// The port of health and metrics, when `ADMIN_ADDR` says nothing.
+pub const ADMIN_PORT: u16 = 9_083;
+
+/// SQS counts in whole seconds, and waits no longer than twenty.
+const POLL_WAIT_S: std::ops::RangeInclusive<u64> = 1..=20;
+
+/// What the service is told by its environment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `LISTEN_ADDR` (default `0.0.0.0:8083`), `ADMIN_ADDR` (`0.0.0.0:9083`).
+    pub listen: Listen,
+    /// `DATABASE_URL`: Postgres; the tables are in the schema `documents`.
+    pub database_url: Secret,
+    /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 6.
+    pub database_connections_max: u32,
+    /// `AWS_REGION`, `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.
+    pub s3: S3Config,
+    /// `DOCUMENTS_BUCKET`: where files are kept.
+    pub bucket: String,
+    /// What it issues documents with; nothing is issued when `SHOP` is unset.
+    pub issuing: Option<Issuing>,
+}
+
+/// What is needed to issue documents.
+#[derive(Debug, Clone)]
+pub struct Issuing {
+    /// `SHOP`: who issues, on which terms, under which numbers. The path of a `shop.toml`, or its text.
+    pub shop: Shop,
+    /// `THEME`: folder of the theme; the plain one when unset.
+    pub theme: Theme,
+    /// `AWS_REGION`, `AWS_ENDPOINT_URL`.
+    pub sqs: SqsConfig,
+    /// `DOCUMENTS_QUEUE`: name of the FIFO queue that events come from.
+    pub queue: String,
+    /// `DOCUMENTS_DEAD_LETTERS_QUEUE`: where events are parked; `documents-dead-letters.fifo` for `documents.fifo`
+    /// when unset.
+    pub dead_letters_queue: String,
+    /// How much is worked on at once.
+    pub limits: Limits,
+}
+
+/// How much the worker works on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// `SET_MESSAGES_MAX`: events in one transaction, 1–100, default 20. Their numbers are taken together.
+    pub set_messages_max: usize,
+    /// `SETS_IN_FLIGHT_MAX`: sets at once, 1–16, default 2.
+    pub sets_in_flight_max: usize,
+    /// `VISIBILITY_TIMEOUT`: after this long a crashed worker's events come back, 2 s – 10 min, default 60 s.
+    pub visibility: Duration,
+    /// `POLL_WAIT`: how long a poll waits for events, 1–20 s, default 20 s.
+    pub poll_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            set_messages_max: 20,
+            sets_in_flight_max: 2,
+            visibility: Duration::from_secs(60),
+            poll_wait: Duration::from_secs(*POLL_WAIT_S.end()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration from variables, and the files that they name.
+    ///
+    /// # Errors
+    /// Every setting that is wrong.
+    pub fn from_env(env: &Env) -> Result<Self, Faults> {
+        let mut reader = env.reader();
+        let listen = Listen::read(&mut reader, PORT, ADMIN_PORT);
+        let database_url = reader.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
+        let database_connections_max = reader.within("DATABASE_CONNECTIONS_MAX", 6, 2..=100);
+        let region: Option<String> = reader.optional("AWS_REGION");
+        let sqs_url = endpoint(&mut reader, env, "AWS_ENDPOINT_URL");
+        let s3_url = endpoint(&mut reader, env, "AWS_ENDPOINT_URL_S3");
+        let s3 = S3Config {
+            region: region.clone(),
+            endpoint_url: s3_url.or_else(|| sqs_url.clone()),
+            credentials: S3Credentials::DefaultChain,
+        };
+        let bucket = reader.required("DOCUMENTS_BUCKET");
+        let sqs = SqsConfig {
+            region,
+            endpoint_url: sqs_url,
+            credentials: SqsCredentials::DefaultChain,
+        };
+        // What issuing lacks is a fault, and then there is no configuration.
+        let issuing = env
+            .get("SHOP")
+            .map(|shop| Issuing::read(&mut reader, env, shop, sqs));
+        reader.finish(|| {
+            Some(Self {
+                listen,
+                database_url: database_url?,
+                database_connections_max,
+                s3,
+                bucket: bucket?,
+                issuing: match issuing {
+                    Some(issuing) => Some(issuing?),
+                    None => None,
+                },
+            })
+        })
+    }
+}
+
+impl Issuing {
+    fn read(reader: &mut Reader<'_>, env: &Env, from: &str, sqs: SqsConfig) -> Option<Self> {
+        let shop = shop(reader, from);
+        let theme = theme(reader, env.get("THEME"));
+        let queue = fifo(reader, "DOCUMENTS_QUEUE");
+        let dead_letters_queue = match env.get("DOCUMENTS_DEAD_LETTERS_QUEUE") {
+            Some(_) => fifo(reader, "DOCUMENTS_DEAD_LETTERS_QUEUE"),
+            None => queue
+                .as_ref()
+                .map(|queue| queue.replace(".fifo", "-dead-letters.fifo")),
+        };
+        let limits = limits(reader);
+        Some(Self {
+            shop: shop?,
+            theme: theme?,
+            sqs,
+            queue: queue?,
+            dead_letters_queue: dead_letters_queue?,
+            limits,
+        })
+    }
+}
+
+fn endpoint(reader: &mut Reader<'_>, env: &Env, name: &'static str) -> Option<String> {
+    env.get(name)?;
+    reader.http_url(name).map(String::from)
+}
+
+fn limits(reader: &mut Reader<'_>) -> Limits {
+    let default = Limits::default();
+    let limits = Limits {
+        set_messages_max: reader.within("SET_MESSAGES_MAX", default.set_messages_max, 1..=100),
+        sets_in_flight_max: reader.within("SETS_IN_FLIGHT_MAX", default.sets_in_flight_max, 1..=16),
+        visibility: reader.duration_or("VISIBILITY_TIMEOUT", default.visibility),
+        poll_wait: reader.duration_or("POLL_WAIT", default.poll_wait),
+    };
+    if !POLL_WAIT_S.contains(&limits.poll_wait.as_secs()) {
+        reader.fault("POLL_WAIT", "must lie between 1s and 20s");
+    }
+    if !(2..=600).contains(&limits.visibility.as_secs()) {
+        reader.fault("VISIBILITY_TIMEOUT", "must lie between 2s and 10m");
+    }
+    limits
+}
+
+/// A text has more than one line, and a path has not: where there is no folder to put a file, the text will do.
+fn shop(reader: &mut Reader<'_>, from: &str) -> Option<Shop> {
+    let (text, source) = if from.contains('\n') {
+        (Ok(from.to_owned()), "")
+    } else {
+        (fs::read_to_string(from), from)
+    };
+    let shop = text
+        .map_err(|error| error.to_string())
+        .and_then(|text| Shop::parse(&text).map_err(|error| error.to_string()));
+    shop.map_err(|why| {
+        let why = if source.is_empty() {
+            why
+        } else {
+            format!("{source}: {why}")
+        };
+        reader.fault("SHOP", why);
+    })
+    .ok()
+}
+
+fn theme(reader: &mut Reader<'_>, folder: Option<&str>) -> Option<Theme> {
+    let Some(folder) = folder else {
+        return Some(Theme::plain());
+    };
+    let theme = Theme::read(folder.as_ref());
+    theme
+        .map_err(|error| reader.fault("THEME", error.to_string()))
+        .ok()
+}
+
+/// A FIFO queue's name: a credit note must not overtake its invoice.
+fn fifo(reader: &mut Reader<'_>, name: &'static str) -> Option<String> {
+    let queue: String = reader.required(name)?;
+    if !queue.ends_with(".fifo") {
+        reader.fault(name, "must be a FIFO queue: its name ends in .fifo");
+        return None;
+    }
+    Some(queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use steelyard_runtime::config::Env;
+
+    use super::Config;
+
+    const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shop.example.toml");
+
+    fn faults(env: &Env) -> Vec<&'static str> {
+        let faults = Config::from_env(env).expect_err("faults");
+        faults.0.iter().map(|fault| fault.name).collect()
+    }
+
+    fn complete() -> Env {
+        Env::of([
+            ("DATABASE_URL", "postgres://localhost/steelyard"),
+            ("DOCUMENTS_BUCKET", "documents"),
+        ])
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_named_at_once() {
+        assert_eq!(
+            faults(&Env::default()),
+            ["DATABASE_URL", "DOCUMENTS_BUCKET"]
+        );
+        let issuing = complete().with("SHOP", SHOP).with("THEME", "/nowhere");
+        assert_eq!(faults(&issuing), ["THEME", "DOCUMENTS_QUEUE"]);
+    }
+
+    #[test]
+    fn without_a_shop_nothing_is_issued() {
+        let config = Config::from_env(&complete()).expect("complete");
+        assert!(config.issuing.is_none());
+    }
+
+    #[test]
+    fn the_example_shop_is_complete_as_a_file_and_as_a_text() {
+        let text = include_str!("../shop.example.toml");
+        for shop in [SHOP, text] {
+            let env = complete()
+                .with("SHOP", shop)
+                .with("DOCUMENTS_QUEUE", "documents.fifo");
+            let config = Config::from_env(&env).expect("complete");
+            let issuing = config.issuing.expect("issuing");
+            assert_eq!(issuing.dead_letters_queue, "documents-dead-letters.fifo");
+        }
+        assert_eq!(
+            faults(&complete().with("SHOP", "a = 1\nb = 2")),
+            ["SHOP", "DOCUMENTS_QUEUE"]
+        );
+    }
+}

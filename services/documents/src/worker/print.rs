@@ -1,0 +1,102 @@
+//! Rows into files, off the threads that wait for others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use steelyard_objects::Kept;
+use steelyard_paper::{Pdf, Press, RenderError};
+use uuid::Uuid;
+
+use crate::db::Stored;
+use crate::model::{Document, Model};
+
+use super::store::File;
+
+const CONTENT_TYPE: &str = "application/pdf";
+
+/// Makes files of documents.
+#[derive(Debug, Clone)]
+pub struct Printer(Arc<Press>);
+
+/// Which documents could not be rendered, and why.
+pub(super) type Refused = HashMap<Uuid, String>;
+
+/// What comes out of a set.
+#[derive(Default)]
+pub(super) struct Printed {
+    pub(super) files: Vec<File>,
+    pub(super) refused: Refused,
+}
+
+impl Printer {
+    /// A printer under this theme.
+    #[must_use]
+    pub fn new(press: Press) -> Self {
+        Self(Arc::new(press))
+    }
+
+    /// Renders all of them on a thread where it delays nobody.
+    pub(super) async fn print(&self, documents: Vec<Document>) -> Printed {
+        if documents.is_empty() {
+            return Printed::default();
+        }
+        let press = Arc::clone(&self.0);
+        let ids: Vec<Uuid> = documents.iter().map(|document| document.id).collect();
+        let printed = tokio::task::spawn_blocking(move || print(&press, documents)).await;
+        printed.unwrap_or_else(|panic| Printed {
+            refused: ids
+                .iter()
+                .map(|&id| (id, format!("rendering panicked: {panic}")))
+                .collect(),
+            ..Printed::default()
+        })
+    }
+}
+
+fn print(press: &Press, documents: Vec<Document>) -> Printed {
+    let mut printed = Printed::default();
+    for document in documents {
+        let began = std::time::Instant::now();
+        match render(press, &document) {
+            Ok(pdf) => {
+                metrics::histogram!("documents_render_seconds").record(began.elapsed());
+                if !pdf.missing.is_empty() {
+                    let number = document.model.number();
+                    tracing::warn!(document = %document.id, number, missing = ?pdf.missing, "no font has these characters");
+                }
+                printed.files.push(file(&document, pdf));
+            }
+            Err(error) => {
+                let reason = format!("document {} cannot be rendered: {error}", document.id);
+                printed.refused.insert(document.id, reason);
+            }
+        }
+    }
+    printed
+}
+
+fn render(press: &Press, document: &Document) -> Result<Pdf, RenderError> {
+    match &document.model {
+        Model::Invoice(invoice) => press.invoice(invoice, &document.language),
+        Model::DeliveryNote(note) => press.delivery_note(note, &document.language),
+    }
+}
+
+fn file(document: &Document, pdf: Pdf) -> File {
+    File {
+        kept: Kept::new(CONTENT_TYPE).tagged(&[
+            ("kind", document.kind.as_str()),
+            ("country", document.country()),
+        ]),
+        stored: Stored {
+            id: document.id,
+            key: document.object_key(),
+            sha256: Sha256::digest(&pdf.bytes).into(),
+            size_bytes: i64::try_from(pdf.bytes.len()).unwrap_or(i64::MAX),
+            pages: i32::try_from(pdf.pages).unwrap_or(i32::MAX),
+        },
+        bytes: Bytes::from(pdf.bytes),
+    }
+}

@@ -39,6 +39,11 @@ def contracts():
     return {contract["service"]: contract for contract in listed}
 
 
+def dead_letters_of(queue):
+    """The name of a queue's dead-letter queue."""
+    return f"{queue.removesuffix('.fifo')}-dead-letters{'.fifo' if queue.endswith('.fifo') else ''}"
+
+
 def settings(contract):
     """What a service reads, by name."""
     return {setting["name"]: setting for setting in contract["settings"]}

@@ -15,6 +15,8 @@ SDK = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"}
 COMPOSE = {"COMPOSE_PROFILES"}
 # Between the service's own end and the platform's kill.
 STOP_SLACK_SECONDS = 5
+# Read by others than the services: who issues tokens, and where browsers get images.
+ELSEWHERE = {"AUTH_ISSUER", "MEDIA_BASE_URL"}
 # URLs of peers, with the service that they must lead to.
 PEERS = {"CATALOG_URL": "catalog", "ORDERS_URL": "orders", "DOCUMENTS_URL": "documents"}
 
@@ -54,7 +56,7 @@ def check_peers(name, environment, compose, known, faults):
     where = f"docker-compose.yml: {name}"
     for variable, value in environment.items():
         url = urlsplit(str(value))
-        if not url.scheme or not url.hostname or "//" not in str(value) or variable == "AUTH_ISSUER":
+        if not url.scheme or not url.hostname or "//" not in str(value) or variable in ELSEWHERE:
             continue
         faults.unless(url.hostname in compose["services"], where, f"{variable} leads to {url.hostname}, which is not here")
         peer = PEERS.get(variable)

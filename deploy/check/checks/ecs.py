@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import ecs_queues, ecs_service
 from .common import Faults, contracts
-from .templates import FOLDER, STACKS, anchors, exports, imports, load_all, of_type
+from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load_all, of_type
 
 ENVIRONMENTS = FOLDER / "environments"
 
@@ -63,6 +63,13 @@ def check_buckets(template, faults):
         versions = bucket["Properties"].get("VersioningConfiguration", {}).get("Status")
         faults.unless(versions == "Enabled", where, "must keep old versions")
         faults.unless(bucket.get("DeletionPolicy") == "Retain", where, "must outlive its stack")
+    for name, policy in of_type(template, "AWS::S3::BucketPolicy").items():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Allow":
+                read = [str(one.get("Fn::Sub")) for one in listed(statement["Resource"])]
+                where = f"deploy/ecs/objects.yaml: {name}"
+                # What was uploaded is nobody's to see.
+                faults.unless(all(one.endswith("/images/*") for one in read), where, "may let read renditions only, images/*")
 
 
 def collected(platform):

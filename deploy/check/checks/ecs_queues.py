@@ -6,6 +6,9 @@ from .templates import default, of_type
 RETENTION_SECONDS = 14 * 24 * 3600
 # A worker gives up a message after ten attempts of its own; SQS also counts receives that nobody handled.
 RECEIVES_MIN = 20
+# What is in them has no sequence.
+STANDARD = {"MediaQueue", "MediaDeadLetters"}
+FIFO = {"FifoQueue": True, "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
 
 
 def alarmed(template, queue, metric):
@@ -26,10 +29,8 @@ def target(properties):
 
 def check_queue(template, name, properties, dead_letters, faults):
     where = f"deploy/ecs/queues.yaml: {name}"
-    for key, wanted in {
-        "FifoQueue": True, "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId",
-        "MessageRetentionPeriod": RETENTION_SECONDS, "SqsManagedSseEnabled": True,
-    }.items():
+    fifo = dict.fromkeys(FIFO) if name in STANDARD else FIFO
+    for key, wanted in (fifo | {"MessageRetentionPeriod": RETENTION_SECONDS, "SqsManagedSseEnabled": True}).items():
         faults.unless(properties.get(key) == wanted, where, f"{key} must be {wanted}, but is {properties.get(key)}")
     policies = of_type(template, "AWS::SQS::QueuePolicy").values()
     covered = any({"Ref": name} in policy["Properties"]["Queues"] for policy in policies)

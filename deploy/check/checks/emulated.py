@@ -17,7 +17,8 @@ from pathlib import Path
 
 import boto3
 
-from .common import Faults, contracts
+from .common import Faults, contracts, dead_letters_of
+from .ecs_queues import FIFO, STANDARD
 from .templates import STACKS, load_all
 
 ENVIRONMENT = "staging"
@@ -155,23 +156,23 @@ class Account:
 
 
 def check_queues(account, known, faults):
-    """SQS itself: order, retention, and dead letters that go where they should."""
+    """SQS itself: sequence where there is one, retention, and dead letters that go where they should."""
     sqs, outputs = account.client("sqs"), account.outputs("queues")
     visibility = next(need["visibility"]["seconds"] for need in known["orders"]["queues"] if need.get("visibility"))
-    for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents"):
-        read = {}
+    for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents", "Media"):
+        read, standard = {}, f"{kind}Queue" in STANDARD
         for part in ("Queue", "DeadLetters"):
             name = outputs[f"{kind}{part}Name"]
             url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
             read[part] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-            for attribute, wanted in {
-                "FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId",
-                "MessageRetentionPeriod": "1209600",
-            }.items():
+            fifo = dict.fromkeys(FIFO) if standard else FIFO | {"FifoQueue": "true"}
+            for attribute, wanted in (fifo | {"MessageRetentionPeriod": "1209600"}).items():
                 found = read[part].get(attribute)
                 faults.unless(found == wanted, name, f"SQS says {attribute} is {found}")
-            # The gateway finds dead letters by name.
-            expected = f"{ENVIRONMENT}-{KEBAB.sub("-", kind).lower()}{'-dead-letters' if part == 'DeadLetters' else ''}.fifo"
+            # Dead letters are found by name.
+            expected = f"{ENVIRONMENT}-{KEBAB.sub('-', kind).lower()}" + ("" if standard else ".fifo")
+            if part == "DeadLetters":
+                expected = dead_letters_of(expected)
             faults.unless(name == expected, name, f"must be named {expected}")
         policy = json.loads(read["Queue"].get("RedrivePolicy", "{}"))
         to = policy.get("deadLetterTargetArn")
@@ -207,7 +208,7 @@ def check_roles(account, known, faults):
         for need in contract["queues"]:
             queue = environment[need["setting"]]
             if need["dead_letters"]:
-                queue = queue.removesuffix(".fifo") + "-dead-letters.fifo"
+                queue = dead_letters_of(queue)
             url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
             arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
             needed |= {(action, arn) for action in need["actions"]}
@@ -261,7 +262,7 @@ def check_alarms(account, faults):
     """CloudWatch itself: an alarm for every dead-letter queue, that wakes somebody."""
     topic = account.outputs("network")["AlarmTopic"]
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents"):
+    for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents", "Media"):
         queue = account.outputs("queues")[f"{kind}DeadLettersName"]
         on_it = [
             alarm for alarm in alarms

@@ -106,8 +106,9 @@ class Services(unittest.TestCase):
         def wider(_, contract):
             contract["buckets"][0]["bucket_actions"].append("s3:GetBucketLocation")
 
-        self.breaks("documents", narrower, "grants s3:PutObject on DocumentsBucketArn/*, which documents does not need")
-        self.breaks("documents", wider, "does not grant s3:GetBucketLocation on DocumentsBucketArn, which documents needs")
+        for name, bucket in (("documents", "DocumentsBucketArn"), ("catalog", "MediaBucketArn")):
+            self.breaks(name, narrower, f"grants s3:PutObject on {bucket}/*, which {name} does not need")
+            self.breaks(name, wider, f"does not grant s3:GetBucketLocation on {bucket}, which {name} needs")
 
     def test_a_secret_that_the_task_may_not_read(self):
         def change(template, _):
@@ -169,6 +170,11 @@ class Queues(unittest.TestCase):
 
     def test_a_queue_that_is_not_fifo(self):
         self.breaks(lambda template: self.orders(template).pop("FifoQueue"), "FifoQueue must be True")
+
+    def test_a_queue_without_a_sequence_that_is_fifo(self):
+        self.breaks(
+            lambda template: template["Resources"]["MediaQueue"]["Properties"].update(FifoQueue=True), "FifoQueue must be None"
+        )
 
     def test_a_queue_that_forgets_sooner(self):
         self.breaks(lambda template: self.orders(template).update(MessageRetentionPeriod=345600), "MessageRetentionPeriod must be")
@@ -235,6 +241,14 @@ class Stacks(unittest.TestCase):
         faults = Faults()
         ecs.check_buckets(template, faults)
         self.assertEqual(faults.lines, ["deploy/ecs/objects.yaml: MediaBucket: must be closed to the public in all four ways"])
+
+    def test_uploads_that_the_cdn_could_deliver(self):
+        template = copy.deepcopy(TEMPLATES["objects"])
+        statements = template["Resources"]["MediaBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        statements[0]["Resource"]["Fn::Sub"] = "${MediaBucket.Arn}/*"
+        faults = Faults()
+        ecs.check_buckets(template, faults)
+        self.assertEqual(faults.lines, ["deploy/ecs/objects.yaml: MediaBucketPolicy: may let read renditions only, images/*"])
 
     def test_yaml_that_cloudformation_does_not_know(self):
         self.assertEqual(anchors("a: &x\n  b: 1\nc: *x\nd:\n  <<: *x\ne: 'a & b'\n"), [1, 3, 5])

@@ -9,6 +9,8 @@ use steelyard_runtime::http::Listen;
 use steelyard_status::RedisUrl;
 use url::Url;
 
+use crate::media::MediaConfig;
+
 /// The port of `LISTEN_ADDR`'s default.
 pub const PORT: u16 = 8_081;
 /// The port of `ADMIN_ADDR`'s default.
@@ -24,6 +26,8 @@ pub struct Config {
     /// `REDIS_URL`: where gateways hear that a product changed; unset, their copies are as old as
     /// they let them become.
     pub redis_url: Option<Secret>,
+    /// `MEDIA_…`: images; none when `MEDIA_BUCKET` is not set.
+    pub media: Option<MediaConfig>,
     /// `SERVICE_TOKEN`: what peers present, at least 16 characters.
     pub service_token: Secret,
     /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 8; changes have as many as reads.
@@ -58,6 +62,7 @@ impl Config {
             Some(_) => reader.secret_like("REDIS_URL", str::parse::<RedisUrl>),
             None => None,
         };
+        let media = MediaConfig::read(&mut reader, env);
         let service_token = reader.secret("SERVICE_TOKEN", 16);
         let database_connections_max = reader.within("DATABASE_CONNECTIONS_MAX", 8, 2..=100);
         let import_bytes_max = reader.within("IMPORT_BYTES_MAX", 4 << 30, 1..=u64::MAX);
@@ -81,6 +86,7 @@ impl Config {
                 listen,
                 database_url: database_url?,
                 redis_url,
+                media,
                 service_token: service_token?,
                 database_connections_max,
                 import_bytes_max,

@@ -25,6 +25,7 @@
 //! | `PUT /products/{sku}` | makes or replaces a product; `If-Match` |
 //! | `GET /products/{sku}/source`, `/changes`, `/stock` | for those who change it |
 //! | `POST /products/{sku}/stock-adjustments` | books stock, once per reference |
+//! | `GET`, `POST /products/{sku}/images`, `GET`, `DELETE …/{id}`, `POST …/{id}/complete` | images: how to upload one, and what became of it |
 //! | `POST /products/import?name=`, `GET /products/imports/{name}`, `GET /products/export` | NDJSON or CSV, streamed |
 //! | `GET /categories`, `PUT /categories/{code}` | the tree |
 //!
@@ -60,6 +61,7 @@ mod export;
 mod failure;
 mod http;
 mod import;
+mod media;
 mod products;
 mod reservations;
 mod search;
@@ -68,4 +70,5 @@ mod transaction;
 
 pub use config::{ADMIN_PORT, Config, PORT};
 pub use contract::SERVICE;
+pub use media::MediaConfig;
 pub use service::{Catalog, Error, run};

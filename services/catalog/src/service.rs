@@ -19,6 +19,7 @@ use crate::chores::{Reconcile, keep_fresh};
 use crate::config::Config;
 use crate::events::{Events, Queue};
 use crate::http::{App, Shared, routes};
+use crate::media::{self, Parts};
 use crate::reservations::Desk;
 
 /// How long requests in hand may take after the stop; an import that takes longer is cut off, and
@@ -59,7 +60,8 @@ pub struct Catalog {
     database: Database,
     reads: PgPool,
     news: Option<ProductNews>,
-    config: Config,
+    /// On the heap: it would make every future large that holds a catalog.
+    config: Box<Config>,
 }
 
 fn migrations() -> Migrator {
@@ -74,6 +76,7 @@ fn migrations() -> Migrator {
             include_str!("../migrations/0005_unsettled.sql"),
         ),
         (6, "outbox", outbox::DDL),
+        (7, "media", include_str!("../migrations/0007_media.sql")),
     ])
 }
 
@@ -100,7 +103,7 @@ impl Catalog {
             database,
             reads: connect(url, &options)?,
             news: redis.map(ProductNews::start),
-            config: config.clone(),
+            config: Box::new(config.clone()),
         })
     }
 
@@ -138,6 +141,16 @@ impl Catalog {
         let pool = database.pool().clone();
         let (desk, clerk) = Desk::open(pool, events.clone(), transactions_max);
         let reconcile = reconcile(&config)?;
+        let images = match &config.media {
+            Some(media) => {
+                Some(media::start(media, &database, &reads, events.clone(), news.clone()).await)
+            }
+            None => None,
+        };
+        let health = match images.as_ref().and_then(Parts::waits_for) {
+            Some(waits_for) => health.whole("images", waits_for),
+            None => health,
+        };
         let app = App::new(Shared {
             database: database.clone(),
             reads: reads.clone(),
@@ -145,6 +158,7 @@ impl Catalog {
             events: events.clone(),
             language: config.language.clone(),
             import_bytes_max: config.import_bytes_max,
+            media: images.as_ref().map(|parts| parts.media.clone()),
         });
         let routes = routes(app, config.service_token, news);
         let tended = CancellationToken::new();
@@ -171,6 +185,12 @@ impl Catalog {
             tokio::join!(fresh, reconcile);
             Ok(())
         };
+        let render = async {
+            if let Some(images) = images {
+                Box::pin(images.run(stop.clone())).await;
+            }
+            Ok(())
+        };
         let send = async {
             if let Some(relay) = &relay
                 && tended.run_until_cancelled(database.ready()).await.is_some()
@@ -179,7 +199,7 @@ impl Catalog {
             }
             Ok(())
         };
-        tokio::try_join!(serve, tend, reserve, chores, send)?;
+        tokio::try_join!(serve, tend, reserve, chores, render, send)?;
         reads.close().await;
         database.pool().close().await;
         Ok(())

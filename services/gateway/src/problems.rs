@@ -40,6 +40,12 @@ const ENTRIES: &[Entry] = &[
         "Give every command a key of its own and keep it for retries.",
     ),
     (
+        "image_not_uploaded",
+        409,
+        "The image was announced, and its file is not there yet.",
+        "Make the upload request that the announcement gave, then complete it.",
+    ),
+    (
         "import_differs",
         409,
         "Under this import's name another body was sent before, and is saved in part.",
@@ -92,6 +98,12 @@ const ENTRIES: &[Entry] = &[
         400,
         "The body is not JSON.",
         "See errors for the place where reading stopped.",
+    ),
+    (
+        "media_unavailable",
+        503,
+        "This shop keeps no images, or their store is away.",
+        "Try again after Retry-After; products are shown all the same.",
     ),
     (
         "method_not_allowed",
@@ -188,6 +200,12 @@ const ENTRIES: &[Entry] = &[
         401,
         "There is no bearer token in the Authorization header.",
         "Send one.",
+    ),
+    (
+        "too_many_images",
+        409,
+        "The product has as many images as it may, those included that are not shown.",
+        "Remove one first.",
     ),
     (
         "too_many_requests",

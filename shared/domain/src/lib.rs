@@ -24,6 +24,7 @@ pub mod event;
 pub mod fault;
 pub mod id;
 pub mod internal;
+pub mod media;
 pub mod money;
 pub mod object;
 pub mod ops;

@@ -68,7 +68,7 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let env = Env::from_process();
         let telemetry = telemetry::init(name, &env)?;
         let stop = shutdown::on_signal()?;
@@ -81,7 +81,10 @@ where
         tracing::info!(service = name, "stopped");
         telemetry.flush().await;
         served
-    })
+    });
+    // Everything that has to end was waited for. What still works on a thread of its own holds up no stop.
+    runtime.shutdown_background();
+    served
 }
 
 /// To standard output, for programs.

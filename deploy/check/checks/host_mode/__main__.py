@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from ..common import Faults, contracts
+from ..common import Faults, contracts, dead_letters_of
 from .processes import running
 from .world import World
 
@@ -97,7 +97,7 @@ def check_actions(world, known, faults):
         for need in known[name]["queues"]:
             queue = env.get(need["setting"])
             if queue and need["dead_letters"]:
-                queue = queue.removesuffix(".fifo") + "-dead-letters.fifo"
+                queue = dead_letters_of(queue)
             named.update((action, queue) for action in need["actions"])
         for action, queue in sorted(set(tap.calls) - named):
             faults.add(f"{name}'s contract", f"does not name {action} on {queue}, which it asked for")

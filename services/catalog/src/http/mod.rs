@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use steelyard_domain::api::{LIMIT_DEFAULT, LIMIT_MAX};
 use steelyard_domain::internal::paths;
 use steelyard_domain::ops::paths::QUOTES;
-use steelyard_domain::product::Language;
+use steelyard_domain::product::{Language, Product};
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{HttpError, envelope, require_service_token, with_deadline};
 use steelyard_status::ProductNews;
@@ -28,7 +28,8 @@ use steelyard_store::{Database, cursor};
 
 use crate::author::Author;
 use crate::events::Events;
-use crate::failure::database_away;
+use crate::failure::{database_away, of_sql};
+use crate::media::{self, Media};
 use crate::products::Pen;
 use crate::reservations::Desk;
 
@@ -58,11 +59,22 @@ pub(crate) struct Shared {
     pub(crate) language: Language,
     /// The largest import.
     pub(crate) import_bytes_max: u64,
+    /// Images, if this shop keeps any.
+    pub(crate) media: Option<Media>,
 }
 
 impl App {
     pub(crate) fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
+    }
+
+    /// Puts their images into products.
+    async fn show_images(&self, products: &mut [Product]) -> Result<(), HttpError> {
+        let Some(media) = &self.0.media else {
+            return Ok(());
+        };
+        let shown = media.show(self.reads()?, products).await;
+        shown.map_err(|error| of_sql(&error))
     }
 
     /// The pool for changes, once the schema is there.
@@ -131,7 +143,8 @@ pub(crate) fn routes(app: App, token: Secret, news: Option<ProductNews>) -> Rout
     let slow = Router::new()
         .route(&product("/import"), post(products::import))
         .route(&product("/export"), get(products::export));
-    let routes = with_deadline(quick, ANSWER_MAX).merge(slow);
+    let images = media::routes(app.0.media.clone());
+    let routes = with_deadline(quick.merge(images), ANSWER_MAX).merge(slow);
     let routes = news::told(routes, news).with_state(app);
     envelope(require_service_token(routes, token), BODY_BYTES_MAX)
 }

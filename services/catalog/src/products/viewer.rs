@@ -73,6 +73,7 @@ impl Viewer {
             variant_of: variant_of.map(sku).transpose()?,
             options,
             variants: Vec::new(),
+            images: Vec::new(),
             available: row.try_get("available")?,
             updated_at: row.try_get("updated_at")?,
             version: row.try_get("version")?,
@@ -86,6 +87,7 @@ impl Viewer {
             sku: sku(row.try_get("sku")?)?,
             options,
             prices: self.prices(row)?,
+            images: Vec::new(),
             available: row.try_get("available")?,
         })
     }

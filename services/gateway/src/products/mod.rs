@@ -5,6 +5,7 @@ mod answer;
 mod categories;
 mod copies;
 mod flights;
+mod images;
 mod office;
 mod read;
 mod write;
@@ -53,6 +54,17 @@ pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .routes(allowed(app, &[Ops], routes!(office::unsettled)))
         .routes(allowed(app, &[CatalogWrite], routes!(write::put)))
         .routes(allowed(app, &[CatalogWrite], routes!(write::adjust_stock)))
+        .routes(allowed(
+            app,
+            &[CatalogWrite],
+            routes!(images::list, images::announce),
+        ))
+        .routes(allowed(
+            app,
+            &[CatalogWrite],
+            routes!(images::show, images::remove),
+        ))
+        .routes(allowed(app, &[CatalogWrite], routes!(images::complete)))
 }
 
 /// Import and export, which take as long as their bodies.

@@ -7,6 +7,7 @@ mod cache;
 mod commands;
 mod draining;
 mod fuzz;
+mod images;
 mod intake;
 mod ops;
 mod process;

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::id::Sku;
+use crate::media::ProductImage;
 
 pub use body::{ProductBody, ProductDraft, RESERVED_SKUS, Variant};
 pub use category::{
@@ -66,6 +67,9 @@ pub struct Product {
     /// Its variants, where one product is shown; a list leaves them out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<ProductVariant>,
+    /// Its pictures, in the order in which they are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ProductImage>,
     /// Units that can be ordered now: on hand less reserved.
     pub available: i64,
     /// When product or price last changed.
@@ -84,6 +88,9 @@ pub struct ProductVariant {
     pub options: BTreeMap<String, String>,
     /// Like those of a product.
     pub prices: Vec<Price>,
+    /// Its own pictures, beside those of its product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ProductImage>,
     /// Units that can be ordered now.
     pub available: i64,
 }

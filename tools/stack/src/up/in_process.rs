@@ -83,7 +83,12 @@ fn serve(
     Box::pin(async move {
         match service {
             "catalog" => {
-                let config = steelyard_catalog::Config::from_env(&env)?;
+                let mut config = steelyard_catalog::Config::from_env(&env)?;
+                config.sqs.credentials = credentials(&env);
+                if let Some(media) = &mut config.media {
+                    media.sqs.credentials = credentials(&env);
+                    media.s3.credentials = s3_credentials(&env);
+                }
                 steelyard_catalog::run(&config, metrics, stop).await?;
             }
             "documents" => {

@@ -23,6 +23,8 @@ pub(crate) const DOCUMENTS: &str = "documents.fifo";
 pub(crate) const WEBHOOKS: &str = "webhooks.fifo";
 /// What shops' own systems are told of products: apart from orders' events, for an import may send a million.
 pub(crate) const CATALOG_EVENTS: &str = "catalog-events.fifo";
+/// Uploaded images to work on.
+pub(crate) const MEDIA: &str = "media";
 
 /// 14 days: an order waits as long as that for its worker.
 const RETENTION_SECONDS: &str = "1209600";
@@ -35,9 +37,15 @@ const RECEIVES_MAX: u32 = 100;
 /// Makes the queues, each with its dead-letter queue. Messages that are there already stay.
 pub(crate) async fn provision(aws: &Aws) -> anyhow::Result<()> {
     let client = client(aws).await;
-    for queue in [ORDERS, DOCUMENTS, WEBHOOKS, CATALOG_EVENTS] {
-        let dead_letters = queue.replace(".fifo", "-dead-letters.fifo");
-        let dead_letters = make(&client, aws, &dead_letters, attributes(None)).await?;
+    for queue in [ORDERS, DOCUMENTS, WEBHOOKS, CATALOG_EVENTS, MEDIA] {
+        let kind = if queue.ends_with(".fifo") {
+            ".fifo"
+        } else {
+            ""
+        };
+        let dead_letters = format!("{}-dead-letters{kind}", queue.trim_end_matches(".fifo"));
+        let is_fifo = !kind.is_empty();
+        let dead_letters = make(&client, aws, &dead_letters, attributes(is_fifo, None)).await?;
         let arn = client
             .get_queue_attributes()
             .queue_url(&dead_letters)
@@ -49,7 +57,7 @@ pub(crate) async fn provision(aws: &Aws) -> anyhow::Result<()> {
             .attributes
             .and_then(|mut found| found.remove(&QueueAttributeName::QueueArn))
             .with_context(|| format!("{dead_letters} has no ARN"))?;
-        make(&client, aws, queue, attributes(Some(&arn))).await?;
+        make(&client, aws, queue, attributes(is_fifo, Some(&arn))).await?;
     }
     Ok(())
 }
@@ -89,11 +97,17 @@ async fn make(
 }
 
 /// High-throughput FIFO: sequence and deduplication per message group, which is the customer.
-fn attributes(dead_letters_arn: Option<&str>) -> HashMap<QueueAttributeName, String> {
+const FIFO: [(QueueAttributeName, &str); 3] = [
+    (QueueAttributeName::FifoQueue, "true"),
+    (QueueAttributeName::DeduplicationScope, "messageGroup"),
+    (QueueAttributeName::FifoThroughputLimit, "perMessageGroupId"),
+];
+
+fn attributes(
+    is_fifo: bool,
+    dead_letters_arn: Option<&str>,
+) -> HashMap<QueueAttributeName, String> {
     let mut attributes: HashMap<QueueAttributeName, String> = [
-        (QueueAttributeName::FifoQueue, "true"),
-        (QueueAttributeName::DeduplicationScope, "messageGroup"),
-        (QueueAttributeName::FifoThroughputLimit, "perMessageGroupId"),
         (
             QueueAttributeName::MessageRetentionPeriod,
             RETENTION_SECONDS,
@@ -101,6 +115,7 @@ fn attributes(dead_letters_arn: Option<&str>) -> HashMap<QueueAttributeName, Str
         (QueueAttributeName::VisibilityTimeout, VISIBILITY_SECONDS),
     ]
     .into_iter()
+    .chain(FIFO.into_iter().filter(|_| is_fifo))
     .map(|(name, value)| (name, value.to_owned()))
     .collect();
     if let Some(arn) = dead_letters_arn {

@@ -102,6 +102,8 @@ pub(crate) fn common(
     aws: &Aws,
 ) -> Vec<(String, String)> {
     let jwks = dir.jwks();
+    // No CDN here: S3 itself, which lets anyone read what is delivered.
+    let media_base_url = format!("{}/{}", aws.s3_url, objects::MEDIA);
     [
         ("SERVICE_TOKEN", secrets.service_token.as_str()),
         ("REDIS_URL", redis),
@@ -120,6 +122,8 @@ pub(crate) fn common(
         ("CATALOG_EVENTS_QUEUE", queues::CATALOG_EVENTS),
         ("DOCUMENTS_BUCKET", objects::DOCUMENTS),
         ("MEDIA_BUCKET", objects::MEDIA),
+        ("MEDIA_BASE_URL", &media_base_url),
+        ("MEDIA_QUEUE", queues::MEDIA),
         ("AUTH_JWKS", &jwks.to_string_lossy()),
         ("AUTH_ISSUER", steelyard_tokens::ISSUER),
         ("AUTH_AUDIENCE", steelyard_tokens::AUDIENCE),

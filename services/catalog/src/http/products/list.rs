@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use steelyard_domain::fault::{Faults, Invalid};
 use steelyard_domain::money::{Currency, UnitPrice};
-use steelyard_domain::product::{CATEGORY_CHARS_MAX, ProductPage};
+use steelyard_domain::product::{CATEGORY_CHARS_MAX, Product, ProductPage};
 use steelyard_domain::text;
 use steelyard_runtime::http::{HttpError, Query};
 
@@ -88,8 +88,10 @@ pub(crate) async fn list(
     } else {
         None
     };
+    let mut data: Vec<Product> = found.into_iter().map(|(_, product)| product).collect();
+    app.show_images(&mut data).await?;
     let page = ProductPage {
-        data: found.into_iter().map(|(_, product)| product).collect(),
+        data,
         next_cursor,
         facets,
     };

@@ -84,7 +84,9 @@ async fn load(app: &App, sku: &Sku, viewer: &Viewer) -> Result<Product, HttpErro
     let product = products::get(app.reads()?, sku, viewer)
         .await
         .map_err(|error| of_sql(&error))?;
-    product.ok_or_else(|| no_product(sku))
+    let mut product = product.ok_or_else(|| no_product(sku))?;
+    app.show_images(std::slice::from_mut(&mut product)).await?;
+    Ok(product)
 }
 
 fn no_product(sku: &Sku) -> HttpError {

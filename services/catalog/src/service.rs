@@ -77,6 +77,7 @@ fn migrations() -> Migrator {
         ),
         (6, "outbox", outbox::DDL),
         (7, "media", include_str!("../migrations/0007_media.sql")),
+        (8, "listed", include_str!("../migrations/0008_listed.sql")),
     ])
 }
 

@@ -80,7 +80,8 @@ pub(crate) async fn get(
 ///
 /// Without hits: by name (code point order, in the shop's own language) and SKU. An index holds this order, for the
 /// whole shop and for each category, so a late page costs what the first does; of a category with others below it,
-/// each of these gives a page and the first of them all are taken. With hits: these only, best first.
+/// each of these gives a page and the first of them all are taken; the same for the values of an attribute, where that is all
+/// that is asked for. With hits: these only, best first.
 pub(crate) async fn list(
     pool: &PgPool,
     filter: &Filter,
@@ -116,7 +117,10 @@ pub(crate) async fn list(
             keys.push(") AS page ORDER BY name, sku LIMIT ")
                 .push_bind(i64::from(limit));
         }
-        (None, None) => by_name(&mut keys, filter, viewer, after, limit, ""),
+        (None, None) => match only_attribute(filter, viewer) {
+            Some(labels) => by_label(&mut keys, labels, after, limit),
+            None => by_name(&mut keys, filter, viewer, after, limit, ""),
+        },
     }
     keys.push(") AS found) ");
     keys.push(COLUMNS.replacen("SELECT ", "SELECT keys.rank, ", 1));
@@ -143,6 +147,47 @@ pub(crate) async fn list(
     rows.iter().map(entry).collect()
 }
 
+/// The labels of which one must be had, if a shopper asks for nothing else: there is an index of these lists.
+fn only_attribute(filter: &Filter, viewer: &Viewer) -> Option<Vec<String>> {
+    let [(name, values)] = filter.attributes.as_slice() else {
+        return None;
+    };
+    (!viewer.all && filter.price.is_none())
+        .then(|| values.iter().map(|value| label(name, value)).collect())
+}
+
+/// The keys of a list of products with one of these labels: of each label a page, and the first of them all.
+fn by_label(
+    query: &mut QueryBuilder<Postgres>,
+    labels: Vec<String>,
+    after: Option<&Position>,
+    limit: u32,
+) {
+    let limit = i64::from(limit);
+    query
+        .push("SELECT page.name, page.sku, 0::bigint AS rank FROM unnest(")
+        .push_bind(labels);
+    query.push(
+        "::text[]) AS wanted (label) CROSS JOIN LATERAL (
+             SELECT name, sku FROM listed WHERE listed.label = wanted.label",
+    );
+    later(query, after);
+    query
+        .push(" ORDER BY name, sku LIMIT ")
+        .push_bind(limit)
+        // A product whose variants have several of the labels is listed once.
+        .push(") AS page GROUP BY page.name, page.sku ORDER BY page.name, page.sku LIMIT ")
+        .push_bind(limit);
+}
+
+/// Only what comes after this position of a list by name.
+fn later(query: &mut QueryBuilder<Postgres>, after: Option<&Position>) {
+    if let Some(Position::Named { name, sku }) = after {
+        query.push(" AND (name, sku) > (").push_bind(name.clone());
+        query.push(", ").push_bind(sku.clone()).push(")");
+    }
+}
+
 /// The keys of a list by name, with a condition more.
 fn by_name(
     query: &mut QueryBuilder<Postgres>,
@@ -155,10 +200,7 @@ fn by_name(
     query.push("SELECT name, sku, 0::bigint AS rank FROM products WHERE variant_of IS NULL");
     conditions(query, filter, viewer);
     query.push(condition);
-    if let Some(Position::Named { name, sku }) = after {
-        query.push(" AND (name, sku) > (").push_bind(name.clone());
-        query.push(", ").push_bind(sku.clone()).push(")");
-    }
+    later(query, after);
     query
         .push(" ORDER BY name, sku LIMIT ")
         .push_bind(i64::from(limit));

@@ -35,8 +35,11 @@ pub(crate) async fn find(
         "WITH meant AS (
              -- Word after word: itself, its neighbours, and the stems of either.
              SELECT string_agg('(' || word::text || ')', ' & ')::tsquery AS query
-             FROM (SELECT to_tsquery('simple', words) || to_tsquery($2::regconfig, words) AS word
-                   FROM unnest($1::text[]) AS alternatives (words)) AS words
+             -- The same twice would cost the index twice.
+             FROM (SELECT CASE WHEN plain::text = stem::text THEN plain ELSE plain || stem END AS word
+                   FROM unnest($1::text[]) AS alternatives (words),
+                        to_tsquery('simple', words) AS plain,
+                        to_tsquery($2::regconfig, words) AS stem) AS words
          ), named AS MATERIALIZED (
              SELECT sku, coalesce(variant_of, sku) AS shown, status = 'active' AS active,
                     CASE WHEN lower(sku) = lower($3) THEN $5::bigint ELSE $6::bigint END AS rank

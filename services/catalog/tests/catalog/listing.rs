@@ -60,6 +60,33 @@ async fn a_list_is_filtered_by_category_attributes_and_price_together() {
 }
 
 #[tokio::test]
+async fn a_list_by_one_attribute_follows_every_change_and_is_paged_by_name() {
+    let shop = shop().await;
+    let acme = "attributes=brand:Acme";
+    let product = |name: &str, brand: &str, status: &str| json!({"name": name, "attributes": {"brand": brand}, "prices": [], "status": status});
+    shop.put("a", product("x", "Acme", "active")).await;
+    assert_eq!(shop.skus(acme).await, ["b", "c", "a"], "renamed");
+    shop.put("b", product("b", "Bolt", "active")).await;
+    shop.put("d", product("d", "Acme", "active")).await;
+    assert_eq!(shop.skus(acme).await, ["c", "d", "a"], "of another brand");
+    shop.put("c", product("c", "Acme", "archived")).await;
+    assert_eq!(shop.skus(acme).await, ["d", "a"], "archived");
+    shop.put("c", product("c", "Acme", "active")).await;
+    let both = "attributes=brand:Bolt%7CAcme";
+    assert_eq!(shop.skus(both).await, ["b", "c", "d", "a"], "two values");
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..4 {
+        let page = shop.get(&format!("?limit=1&{both}{cursor}")).await.body;
+        found.extend(skus(&page));
+        cursor = match page["next_cursor"].as_str() {
+            Some(next) => format!("&cursor={next}"),
+            None => break,
+        };
+    }
+    assert_eq!(found, ["b", "c", "d", "a"], "page by page");
+}
+
+#[tokio::test]
 async fn facets_count_the_products_of_all_pages() {
     let shop = shop().await;
     let page = shop

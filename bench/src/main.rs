@@ -5,6 +5,8 @@
 
 mod gateway;
 mod localsqs;
+mod process;
+mod products;
 mod worker;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +24,8 @@ enum Part {
     Gateway(gateway::Options),
     /// The SQS server: messages a second, time from a send to a waiting receive, cost of depth.
     Localsqs(localsqs::Options),
+    /// Products through the gateway: of its cache, and of the catalog.
+    Products(products::Options),
     /// The order worker: how fast a backlog drains, CPU time per order of every part, memory, latency.
     Worker(worker::Options),
 }
@@ -34,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         match Cli::parse().part {
             Part::Gateway(options) => gateway::run(options).await,
             Part::Localsqs(options) => localsqs::run(options).await,
+            Part::Products(options) => Box::pin(products::run(options)).await,
             Part::Worker(options) => Box::pin(worker::run(options)).await,
         }
     })

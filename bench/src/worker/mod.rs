@@ -4,7 +4,6 @@
 //! `catalog` and `localsqs` must be built in the same profile beforehand.
 
 mod backlog;
-mod process;
 mod target;
 
 use std::time::{Duration, Instant};

@@ -12,13 +12,10 @@ use steelyard_queue::{SqsConfig, SqsTransport, Transport as _};
 use tokio::process::{Child, Command};
 
 use super::Options;
-use super::process::{beside, cpu_ms, family_cpu_ms, rss_kib};
+use crate::process::{beside, cpu_ms, family_cpu_ms, ready, rss_kib};
 
 pub(super) const TOKEN: &str = "the token of the benchmark";
 pub(super) const QUEUE: &str = "orders.fifo";
-/// The longest that a part may take to start.
-const START_MAX: Duration = Duration::from_secs(20);
-
 /// A worker with all that it needs.
 pub(super) struct Target {
     pub(super) catalog_url: String,
@@ -224,24 +221,4 @@ fn service(name: &str, api: u16, admin: u16, postgres: &Postgres) -> anyhow::Res
         .stderr(Stdio::null())
         .kill_on_drop(true);
     Ok(command)
-}
-
-async fn ready(url: &str) -> anyhow::Result<()> {
-    let http = reqwest::Client::new();
-    let began = Instant::now();
-    loop {
-        if http
-            .get(url)
-            .send()
-            .await
-            .is_ok_and(|answer| answer.status() == 200)
-        {
-            return Ok(());
-        }
-        anyhow::ensure!(
-            began.elapsed() < START_MAX,
-            "{url} is not ready after {START_MAX:?}"
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }

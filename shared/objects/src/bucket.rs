@@ -102,7 +102,7 @@ pub struct Listed {
 impl Bucket {
     /// Prepares the client. No connection is made: an endpoint that is down shows at the first call.
     pub async fn connect(config: S3Config, name: impl Into<String>) -> Self {
-        let (shared, s3) = config.into_sdk().await;
+        let (shared, s3) = crate::config::into_sdk(config).await;
         Self {
             client: Client::from_conf(s3),
             shared,

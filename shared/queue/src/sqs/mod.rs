@@ -33,7 +33,7 @@ pub struct SqsTransport {
 impl SqsTransport {
     /// Prepares the clients. No connection is made: an endpoint that is down shows at the first call.
     pub async fn connect(config: SqsConfig) -> Self {
-        let (calls, polls) = config.into_sdk().await;
+        let (calls, polls) = config::into_sdk(config).await;
         Self {
             calls: Client::from_conf(calls),
             polls: Client::from_conf(polls),

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::future::BoxFuture;
-use steelyard_objects::S3Credentials;
-use steelyard_queue::SqsCredentials;
+use steelyard_aws::AwsCredentials;
 use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
 use tokio::task::JoinHandle;
@@ -87,7 +86,7 @@ fn serve(
                 config.sqs.credentials = credentials(&env);
                 if let Some(media) = &mut config.media {
                     media.sqs.credentials = credentials(&env);
-                    media.s3.credentials = s3_credentials(&env);
+                    media.s3.credentials = credentials(&env);
                 }
                 steelyard_catalog::run(&config, metrics, stop).await?;
             }
@@ -96,7 +95,7 @@ fn serve(
                 if let Some(issuing) = &mut config.issuing {
                     issuing.sqs.credentials = credentials(&env);
                 }
-                config.s3.credentials = s3_credentials(&env);
+                config.s3.credentials = credentials(&env);
                 let deps = steelyard_documents::Deps::connect(&config, metrics).await?;
                 steelyard_documents::run(deps, stop).await?;
             }
@@ -118,27 +117,15 @@ fn serve(
 }
 
 /// The SDK's default chain would look at this process's variables, where the stack's own are not.
-fn credentials(env: &Env) -> SqsCredentials {
-    match keys(env) {
-        Some((access_key_id, secret_access_key)) => SqsCredentials::Static {
-            access_key_id,
-            secret_access_key,
+fn credentials(env: &Env) -> AwsCredentials {
+    match (
+        env.get("AWS_ACCESS_KEY_ID"),
+        env.get("AWS_SECRET_ACCESS_KEY"),
+    ) {
+        (Some(id), Some(secret)) => AwsCredentials::Static {
+            access_key_id: id.to_owned(),
+            secret_access_key: secret.to_owned(),
         },
-        None => SqsCredentials::DefaultChain,
+        _ => AwsCredentials::DefaultChain,
     }
-}
-
-fn s3_credentials(env: &Env) -> S3Credentials {
-    match keys(env) {
-        Some((access_key_id, secret_access_key)) => S3Credentials::Static {
-            access_key_id,
-            secret_access_key,
-        },
-        None => S3Credentials::DefaultChain,
-    }
-}
-
-fn keys(env: &Env) -> Option<(String, String)> {
-    let of = |name| env.get(name).map(str::to_owned);
-    of("AWS_ACCESS_KEY_ID").zip(of("AWS_SECRET_ACCESS_KEY"))
 }

@@ -245,6 +245,18 @@ mod tests {
         Record::Purged { queue: 1, below }
     }
 
+    #[test]
+    fn a_directory_is_free_when_its_log_is_closed_though_a_child_still_has_its_lock_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let lock = std::fs::File::create(&path).unwrap();
+        lock.try_lock().unwrap();
+        // As a child has it between its fork and its exec.
+        let _inherited = lock.try_clone().unwrap();
+        drop(LogFile::open(directory.path(), 1, 0, lock).unwrap());
+        std::fs::File::create(&path).unwrap().try_lock().unwrap();
+    }
+
     #[tokio::test]
     async fn a_full_disk_acknowledges_nothing_and_loses_nothing_and_heals() {
         let directory = tempfile::tempdir().unwrap();

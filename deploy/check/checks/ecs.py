@@ -4,11 +4,12 @@ import json
 import re
 from pathlib import Path
 
-from . import ecs_queues, ecs_service
+from . import ecs_indicators, ecs_queues, ecs_service
 from .common import Faults, contracts
 from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load_all, of_type
 
 ENVIRONMENTS = FOLDER / "environments"
+OPERATIONS = Path("docs/OPERATIONS.md")
 
 
 def check_names(templates, faults):
@@ -75,7 +76,7 @@ def check_buckets(template, faults):
 def collected(platform):
     """The patterns of metrics that the collector hands to CloudWatch."""
     config = platform["Resources"]["CollectorConfig"]["Properties"]["Value"]["Fn::Sub"]
-    return [pattern.strip("^$") for pattern in re.findall(r'- "(\^[^"]+)"', config)]
+    return [pattern.strip("^$") for pattern in re.findall(r'"(\^[^"]+)"', config)]
 
 
 def main():
@@ -97,6 +98,7 @@ def main():
         environments[name] = {item["Name"]: item["Value"] for item in main_container.get("Environment", [])}
     ecs_queues.check_queues(templates, known, environments, faults)
     ecs_queues.check_senders(templates, known, faults)
+    ecs_indicators.check_indicators(templates, known, OPERATIONS.read_text(), faults)
     faults.exit()
 
 

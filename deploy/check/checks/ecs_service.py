@@ -139,8 +139,9 @@ def check_alarms(name, template, contract, collected, faults):
         faults.unless(alarms, where, f"has no alarm on {metric}: {wanted['why']}")
         for alarm in alarms:
             seconds = alarm["Period"] * alarm["EvaluationPeriods"]
-            found = (alarm["Threshold"], seconds, alarm["ComparisonOperator"], alarm["Statistic"])
-            statistic = "Maximum" if wanted["kind"] == "gauge" else "Sum"
+            found_statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
+            found = (alarm["Threshold"], seconds, alarm["ComparisonOperator"], found_statistic)
+            statistic = {"gauge": "Maximum", "counter": "Sum", "histogram": "p99"}[wanted["kind"]]
             due = (wanted["at_least"], wanted["seconds"], "GreaterThanOrEqualToThreshold", statistic)
             faults.unless(found == due, where, f"the alarm on {metric} is {found}, and must be {due}")
             faults.unless(alarm.get("AlarmActions"), where, f"the alarm on {metric} wakes nobody")

@@ -3,7 +3,7 @@
 import copy
 import unittest
 
-from . import ecs, ecs_queues, ecs_service
+from . import ecs, ecs_indicators, ecs_queues, ecs_service
 from .common import Faults, contracts
 from .templates import anchors, load_all
 
@@ -145,6 +145,12 @@ class Services(unittest.TestCase):
 
         self.breaks("orders", change, "the alarm on queue_tap_closed is")
 
+    def test_an_alarm_on_the_mean_where_the_hundredth_counts(self):
+        def change(template, _):
+            template["Resources"]["SlowSettlementAlarm"]["Properties"]["ExtendedStatistic"] = "p50"
+
+        self.breaks("orders", change, "the alarm on orders_settle_seconds is")
+
     def test_a_metric_that_is_not_collected(self):
         def change(_, contract):
             contract["alarms"][0]["metric"] = "queue_deaths"
@@ -206,6 +212,43 @@ class Queues(unittest.TestCase):
         faults = Faults()
         ecs_queues.check_senders(templates, CONTRACTS, faults)
         self.assertIn("orders may be sent by ['catalog', 'gateway']", faults.lines[0])
+
+
+class Indicators(unittest.TestCase):
+    def breaks(self, expected, change=lambda templates, contracts: None, operations=None):
+        operations = operations or ecs.OPERATIONS.read_text()
+
+        def faults_of(templates, contracts, operations):
+            faults = Faults()
+            ecs_indicators.check_indicators(templates, contracts, operations, faults)
+            return faults.lines
+
+        self.assertEqual(faults_of(TEMPLATES, CONTRACTS, ecs.OPERATIONS.read_text()), [], "as it is")
+        templates, contracts = copy.deepcopy(TEMPLATES), copy.deepcopy(CONTRACTS)
+        change(templates, contracts)
+        heard = faults_of(templates, contracts, operations)
+        self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
+
+    def test_an_indicator_that_is_not_collected_or_drawn(self):
+        def change(_, contracts):
+            contracts["orders"]["indicators"].append({"metric": "orders_lost_total", "kind": "counter", "says": "…"})
+
+        self.breaks("orders_lost_total by None is an indicator and not collected", change)
+        self.breaks("does not draw orders_lost_total", change)
+        self.breaks("does not say what orders_lost_total is", change)
+
+    def test_a_metric_that_is_paid_for_and_no_indicator(self):
+        def change(_, contracts):
+            contracts["orders"]["indicators"] = [one for one in contracts["orders"]["indicators"] if one["metric"] != "lease_wait_seconds"]
+
+        self.breaks("lease_wait_seconds by None is collected and no indicator", change)
+        self.breaks("draws lease_wait_seconds of orders, which is no indicator of it", change)
+
+    def test_an_alarm_on_something_else(self):
+        def change(templates, _):
+            templates["orders"]["Resources"]["TapClosedAlarm"]["Properties"]["MetricName"] = "queue_in_hand"
+
+        self.breaks("queue_in_hand is no indicator of orders", change)
 
 
 class Stacks(unittest.TestCase):

@@ -41,7 +41,7 @@ where
     let name = service.name;
     let arg = std::env::args().nth(1);
     let outcome = match arg.as_deref() {
-        None | Some("run") => run(name, serve),
+        None | Some("run") => run(service, serve),
         Some("healthcheck") => healthcheck(service.ports.admin),
         Some("--print-contract") => print_contract(service),
         Some("--version") => {
@@ -61,7 +61,7 @@ where
     }
 }
 
-fn run<F>(name: &'static str, serve: F) -> anyhow::Result<()>
+fn run<F>(service: &Service, serve: F) -> anyhow::Result<()>
 where
     F: AsyncFnOnce(Boot) -> anyhow::Result<()>,
 {
@@ -70,7 +70,7 @@ where
         .build()?;
     let served = runtime.block_on(async {
         let env = Env::from_process();
-        let telemetry = telemetry::init(name, &env)?;
+        let telemetry = telemetry::init(service.name, &env, (service.needs)().indicators)?;
         let stop = shutdown::on_signal()?;
         let served = serve(Boot {
             env,
@@ -78,7 +78,7 @@ where
             stop,
         })
         .await;
-        tracing::info!(service = name, "stopped");
+        tracing::info!(service = service.name, "stopped");
         telemetry.flush().await;
         served
     });

@@ -58,6 +58,8 @@ def check_container(name, template, contract, faults):
 
 def named(resource):
     """What a statement is about: `MediaBucketArn`, or `MediaBucketArn/*` for what is below it."""
+    if isinstance(resource, dict) and isinstance(resource.get("Fn::Sub"), str):
+        return resource["Fn::Sub"]
     if isinstance(resource, dict) and isinstance(resource.get("Fn::Sub"), list):
         text, values = resource["Fn::Sub"]
         for name, value in values.items():

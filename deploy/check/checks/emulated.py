@@ -283,7 +283,7 @@ def main():
         given["stacks"]["edge"]["HostedZoneId"] = zone.rpartition("/")[2]
         for stack in STACKS:
             values = {"Environment": ENVIRONMENT, **given["stacks"].get(stack, {})}
-            if stack in known:
+            if "ImageTag" in templates[stack]["Parameters"]:
                 values["ImageTag"] = "0" * 40
             failed = create(cloudformation, stack, templates[stack], values)
             if failed:

@@ -3,8 +3,8 @@
 import copy
 import unittest
 
-from . import ecs, ecs_indicators, ecs_queues, ecs_service
-from .common import Faults, contracts
+from . import ecs, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
+from .common import Faults, contracts, tasks
 from .templates import anchors, load_all
 
 TEMPLATES = load_all()
@@ -214,6 +214,43 @@ class Queues(unittest.TestCase):
         self.assertIn("orders may be sent by ['catalog', 'gateway']", faults.lines[0])
 
 
+class Tasks(unittest.TestCase):
+    def breaks(self, change, expected):
+        def faults_of(templates):
+            faults = Faults()
+            ecs_tasks.check_tasks(templates, tasks(), faults)
+            return faults.lines
+
+        self.assertEqual(faults_of(TEMPLATES), [], "the stack as it is")
+        template = copy.deepcopy(TEMPLATES["reports"])
+        change(template["Resources"])
+        heard = faults_of(TEMPLATES | {"reports": template})
+        self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
+
+    def test_an_export_that_may_read_what_it_wrote(self):
+        def change(resources):
+            statement = resources["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+            statement["Action"] = ["s3:PutObject", "s3:GetObject"]
+
+        self.breaks(change, "grants s3:GetObject on ${ExportsBucket.Arn}/*")
+
+    def test_an_export_without_a_bucket(self):
+        def change(resources):
+            main = resources["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]
+            main["Environment"] = [item for item in main["Environment"] if item["Name"] != "EXPORT_BUCKET"]
+
+        self.breaks(change, "EXPORT_BUCKET is not set")
+
+    def test_a_schedule_that_runs_something_else(self):
+        def change(resources):
+            resources["NightlySchedule"]["Properties"]["Target"]["Input"] = '{"containerOverrides": [{"name": "orders", "command": ["run"]}]}'
+
+        self.breaks(change, "NightlySchedule: does not run `export` in orders-export")
+
+    def test_a_failure_that_nobody_hears(self):
+        self.breaks(lambda resources: resources.pop("Failed"), "nobody hears when orders-export fails")
+
+
 class Indicators(unittest.TestCase):
     def breaks(self, expected, change=lambda templates, contracts: None, operations=None):
         operations = operations or ecs.OPERATIONS.read_text()
@@ -282,7 +319,7 @@ class Stacks(unittest.TestCase):
         template = copy.deepcopy(TEMPLATES["objects"])
         del template["Resources"]["MediaBucket"]["Properties"]["PublicAccessBlockConfiguration"]["BlockPublicPolicy"]
         faults = Faults()
-        ecs.check_buckets(template, faults)
+        ecs.check_buckets("objects", template, faults)
         self.assertEqual(faults.lines, ["deploy/ecs/objects.yaml: MediaBucket: must be closed to the public in all four ways"])
 
     def test_uploads_that_the_cdn_could_deliver(self):

@@ -52,6 +52,30 @@ where
             "{other:?} is no subcommand; there are: run, healthcheck, --print-contract, --version"
         )),
     };
+    report(name, outcome)
+}
+
+/// The body of a subcommand that does one thing and ends: `service NAME ARGUMENT`, say. `task` is what is deployed for it,
+/// `argument` what follows its name. It is stopped by SIGTERM, where it stands.
+///
+/// With `--print-contract` for an argument it prints what the task needs.
+pub fn task_main<F>(task: &Service, argument: Option<&str>, work: F) -> ExitCode
+where
+    F: AsyncFnOnce(Boot) -> anyhow::Result<()>,
+{
+    let outcome = if argument == Some("--print-contract") {
+        print_contract(task)
+    } else {
+        run(task, async |boot| {
+            let stop = boot.stop.clone();
+            let worked = stop.run_until_cancelled(work(boot)).await;
+            worked.unwrap_or_else(|| Err(anyhow::anyhow!("it was stopped before it was done")))
+        })
+    };
+    report(task.name, outcome)
+}
+
+fn report(name: &str, outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -60,4 +60,4 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod trace;
 
-pub use boot::{Boot, service_main};
+pub use boot::{Boot, service_main, task_main};

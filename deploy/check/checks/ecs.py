@@ -68,7 +68,7 @@ def check_buckets(stack, template, faults):
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
             if statement["Effect"] == "Allow":
                 read = [str(one.get("Fn::Sub")) for one in listed(statement["Resource"])]
-                where = f"deploy/ecs/objects.yaml: {name}"
+                where = f"deploy/ecs/{stack}.yaml: {name}"
                 # What was uploaded is nobody's to see.
                 faults.unless(all(one.endswith("/images/*") for one in read), where, "may let read renditions only, images/*")
 

@@ -34,6 +34,8 @@ UNKNOWN = {
     "AWS::EC2::FlowLog",
     "AWS::EC2::NatGateway",
     "AWS::EC2::SecurityGroupIngress",
+    "AWS::IAM::RolePolicy",
+    "AWS::RDS::GlobalCluster",
     "AWS::Route53::HealthCheck",
     "AWS::WAFv2::WebACLAssociation",
 }

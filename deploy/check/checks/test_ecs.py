@@ -327,7 +327,7 @@ class Stacks(unittest.TestCase):
         statements = template["Resources"]["MediaBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
         statements[0]["Resource"]["Fn::Sub"] = "${MediaBucket.Arn}/*"
         faults = Faults()
-        ecs.check_buckets(template, faults)
+        ecs.check_buckets("objects", template, faults)
         self.assertEqual(faults.lines, ["deploy/ecs/objects.yaml: MediaBucketPolicy: may let read renditions only, images/*"])
 
     def test_yaml_that_cloudformation_does_not_know(self):

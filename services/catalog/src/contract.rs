@@ -75,6 +75,7 @@ fn needs() -> Needs {
         }],
         indicators: vec![
             indicators::CATALOG_RACES,
+            indicators::OUTCOMES,
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],

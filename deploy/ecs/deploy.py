@@ -4,7 +4,7 @@
     deploy/ecs/deploy.py ENVIRONMENT COMMIT [STACK…] [--dry-run]
 
 ENVIRONMENT is a file in environments/, COMMIT the tag of the images. Without STACK all of them; a deploy of new code alone
-is `catalog documents orders gateway` (workers before the gateway: see docs/OPERATIONS.md). Needs the AWS CLI, nothing else.
+is `catalog documents orders reports gateway` (workers before the gateway: see docs/OPERATIONS.md). Needs the AWS CLI, nothing else.
 CLOUDFORMATION_ROLE names the role that CloudFormation acts by, when that is not the caller's own (pipeline.yaml).
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STACKS = (HERE / "stacks.txt").read_text().split()
 # Stacks with a task definition of ours.
-SERVICES = {"catalog", "documents", "orders", "gateway"}
+SERVICES = {"catalog", "documents", "orders", "reports", "gateway"}
 
 
 def value(given):

@@ -35,8 +35,16 @@ class Faults:
 
 def contracts():
     """The contracts by service."""
-    listed = json.loads(Path(os.environ["STEELYARD_CONTRACTS"]).read_text())
-    return {contract["service"]: contract for contract in listed}
+    return {contract["service"]: contract for contract in listed() if contract["ports"]["api"]}
+
+
+def tasks():
+    """The contracts of what is run by schedule, by name."""
+    return {contract["service"]: contract for contract in listed() if not contract["ports"]["api"]}
+
+
+def listed():
+    return json.loads(Path(os.environ["STEELYARD_CONTRACTS"]).read_text())
 
 
 def dead_letters_of(queue):

@@ -4,11 +4,12 @@ import json
 import re
 from pathlib import Path
 
-from . import ecs_queues, ecs_service
-from .common import Faults, contracts
+from . import ecs_indicators, ecs_queues, ecs_service, ecs_tasks
+from .common import Faults, contracts, tasks
 from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load_all, of_type
 
 ENVIRONMENTS = FOLDER / "environments"
+OPERATIONS = Path("docs/OPERATIONS.md")
 
 
 def check_names(templates, faults):
@@ -54,9 +55,9 @@ def check_environment(path, given, templates, faults):
             faults.add(path, f"{name}: {parameter} is no parameter")
 
 
-def check_buckets(template, faults):
+def check_buckets(stack, template, faults):
     for name, bucket in of_type(template, "AWS::S3::Bucket").items():
-        where = f"deploy/ecs/objects.yaml: {name}"
+        where = f"deploy/ecs/{stack}.yaml: {name}"
         blocked = bucket["Properties"].get("PublicAccessBlockConfiguration", {})
         all_four = len(blocked) == 4 and all(blocked.values())
         faults.unless(all_four, where, "must be closed to the public in all four ways")
@@ -67,7 +68,7 @@ def check_buckets(template, faults):
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
             if statement["Effect"] == "Allow":
                 read = [str(one.get("Fn::Sub")) for one in listed(statement["Resource"])]
-                where = f"deploy/ecs/objects.yaml: {name}"
+                where = f"deploy/ecs/{stack}.yaml: {name}"
                 # What was uploaded is nobody's to see.
                 faults.unless(all(one.endswith("/images/*") for one in read), where, "may let read renditions only, images/*")
 
@@ -75,7 +76,7 @@ def check_buckets(template, faults):
 def collected(platform):
     """The patterns of metrics that the collector hands to CloudWatch."""
     config = platform["Resources"]["CollectorConfig"]["Properties"]["Value"]["Fn::Sub"]
-    return [pattern.strip("^$") for pattern in re.findall(r'- "(\^[^"]+)"', config)]
+    return [pattern.strip("^$") for pattern in re.findall(r'"(\^[^"]+)"', config)]
 
 
 def main():
@@ -89,7 +90,8 @@ def main():
     known = contracts()
     check_names(templates, faults)
     check_parameters(templates, faults)
-    check_buckets(templates["objects"], faults)
+    for stack in ("objects", "reports"):
+        check_buckets(stack, templates[stack], faults)
     environments = {}
     for name, contract in known.items():
         ecs_service.check_service(name, templates[name], contract, collected(templates["platform"]), faults)
@@ -97,6 +99,8 @@ def main():
         environments[name] = {item["Name"]: item["Value"] for item in main_container.get("Environment", [])}
     ecs_queues.check_queues(templates, known, environments, faults)
     ecs_queues.check_senders(templates, known, faults)
+    ecs_tasks.check_tasks(templates, tasks(), faults)
+    ecs_indicators.check_indicators(templates, known, OPERATIONS.read_text(), faults)
     faults.exit()
 
 

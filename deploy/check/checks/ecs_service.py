@@ -58,6 +58,8 @@ def check_container(name, template, contract, faults):
 
 def named(resource):
     """What a statement is about: `MediaBucketArn`, or `MediaBucketArn/*` for what is below it."""
+    if isinstance(resource, dict) and isinstance(resource.get("Fn::Sub"), str):
+        return resource["Fn::Sub"]
     if isinstance(resource, dict) and isinstance(resource.get("Fn::Sub"), list):
         text, values = resource["Fn::Sub"]
         for name, value in values.items():
@@ -139,8 +141,9 @@ def check_alarms(name, template, contract, collected, faults):
         faults.unless(alarms, where, f"has no alarm on {metric}: {wanted['why']}")
         for alarm in alarms:
             seconds = alarm["Period"] * alarm["EvaluationPeriods"]
-            found = (alarm["Threshold"], seconds, alarm["ComparisonOperator"], alarm["Statistic"])
-            statistic = "Maximum" if wanted["kind"] == "gauge" else "Sum"
+            found_statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
+            found = (alarm["Threshold"], seconds, alarm["ComparisonOperator"], found_statistic)
+            statistic = {"gauge": "Maximum", "counter": "Sum", "histogram": "p99"}[wanted["kind"]]
             due = (wanted["at_least"], wanted["seconds"], "GreaterThanOrEqualToThreshold", statistic)
             faults.unless(found == due, where, f"the alarm on {metric} is {found}, and must be {due}")
             faults.unless(alarm.get("AlarmActions"), where, f"the alarm on {metric} wakes nobody")

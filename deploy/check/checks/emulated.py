@@ -34,6 +34,8 @@ UNKNOWN = {
     "AWS::EC2::FlowLog",
     "AWS::EC2::NatGateway",
     "AWS::EC2::SecurityGroupIngress",
+    "AWS::IAM::RolePolicy",
+    "AWS::RDS::GlobalCluster",
     "AWS::Route53::HealthCheck",
     "AWS::WAFv2::WebACLAssociation",
 }
@@ -283,7 +285,7 @@ def main():
         given["stacks"]["edge"]["HostedZoneId"] = zone.rpartition("/")[2]
         for stack in STACKS:
             values = {"Environment": ENVIRONMENT, **given["stacks"].get(stack, {})}
-            if stack in known:
+            if "ImageTag" in templates[stack]["Parameters"]:
                 values["ImageTag"] = "0" * 40
             failed = create(cloudformation, stack, templates[stack], values)
             if failed:

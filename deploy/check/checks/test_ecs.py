@@ -3,8 +3,8 @@
 import copy
 import unittest
 
-from . import ecs, ecs_queues, ecs_service
-from .common import Faults, contracts
+from . import ecs, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
+from .common import Faults, contracts, tasks
 from .templates import anchors, load_all
 
 TEMPLATES = load_all()
@@ -145,6 +145,12 @@ class Services(unittest.TestCase):
 
         self.breaks("orders", change, "the alarm on queue_tap_closed is")
 
+    def test_an_alarm_on_the_mean_where_the_hundredth_counts(self):
+        def change(template, _):
+            template["Resources"]["SlowSettlementAlarm"]["Properties"]["ExtendedStatistic"] = "p50"
+
+        self.breaks("orders", change, "the alarm on orders_settle_seconds is")
+
     def test_a_metric_that_is_not_collected(self):
         def change(_, contract):
             contract["alarms"][0]["metric"] = "queue_deaths"
@@ -208,6 +214,80 @@ class Queues(unittest.TestCase):
         self.assertIn("orders may be sent by ['catalog', 'gateway']", faults.lines[0])
 
 
+class Tasks(unittest.TestCase):
+    def breaks(self, change, expected):
+        def faults_of(templates):
+            faults = Faults()
+            ecs_tasks.check_tasks(templates, tasks(), faults)
+            return faults.lines
+
+        self.assertEqual(faults_of(TEMPLATES), [], "the stack as it is")
+        template = copy.deepcopy(TEMPLATES["reports"])
+        change(template["Resources"])
+        heard = faults_of(TEMPLATES | {"reports": template})
+        self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
+
+    def test_an_export_that_may_read_what_it_wrote(self):
+        def change(resources):
+            statement = resources["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+            statement["Action"] = ["s3:PutObject", "s3:GetObject"]
+
+        self.breaks(change, "grants s3:GetObject on ${ExportsBucket.Arn}/*")
+
+    def test_an_export_without_a_bucket(self):
+        def change(resources):
+            main = resources["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]
+            main["Environment"] = [item for item in main["Environment"] if item["Name"] != "EXPORT_BUCKET"]
+
+        self.breaks(change, "EXPORT_BUCKET is not set")
+
+    def test_a_schedule_that_runs_something_else(self):
+        def change(resources):
+            resources["NightlySchedule"]["Properties"]["Target"]["Input"] = '{"containerOverrides": [{"name": "orders", "command": ["run"]}]}'
+
+        self.breaks(change, "NightlySchedule: does not run `export` in orders-export")
+
+    def test_a_failure_that_nobody_hears(self):
+        self.breaks(lambda resources: resources.pop("Failed"), "nobody hears when orders-export fails")
+
+
+class Indicators(unittest.TestCase):
+    def breaks(self, expected, change=lambda templates, contracts: None, operations=None):
+        operations = operations or ecs.OPERATIONS.read_text()
+
+        def faults_of(templates, contracts, operations):
+            faults = Faults()
+            ecs_indicators.check_indicators(templates, contracts, operations, faults)
+            return faults.lines
+
+        self.assertEqual(faults_of(TEMPLATES, CONTRACTS, ecs.OPERATIONS.read_text()), [], "as it is")
+        templates, contracts = copy.deepcopy(TEMPLATES), copy.deepcopy(CONTRACTS)
+        change(templates, contracts)
+        heard = faults_of(templates, contracts, operations)
+        self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
+
+    def test_an_indicator_that_is_not_collected_or_drawn(self):
+        def change(_, contracts):
+            contracts["orders"]["indicators"].append({"metric": "orders_lost_total", "kind": "counter", "says": "…"})
+
+        self.breaks("orders_lost_total by None is an indicator and not collected", change)
+        self.breaks("does not draw orders_lost_total", change)
+        self.breaks("does not say what orders_lost_total is", change)
+
+    def test_a_metric_that_is_paid_for_and_no_indicator(self):
+        def change(_, contracts):
+            contracts["orders"]["indicators"] = [one for one in contracts["orders"]["indicators"] if one["metric"] != "lease_wait_seconds"]
+
+        self.breaks("lease_wait_seconds by None is collected and no indicator", change)
+        self.breaks("draws lease_wait_seconds of orders, which is no indicator of it", change)
+
+    def test_an_alarm_on_something_else(self):
+        def change(templates, _):
+            templates["orders"]["Resources"]["TapClosedAlarm"]["Properties"]["MetricName"] = "queue_in_hand"
+
+        self.breaks("queue_in_hand is no indicator of orders", change)
+
+
 class Stacks(unittest.TestCase):
     def test_a_name_that_no_stack_before_exports(self):
         templates = copy.deepcopy(TEMPLATES)
@@ -239,7 +319,7 @@ class Stacks(unittest.TestCase):
         template = copy.deepcopy(TEMPLATES["objects"])
         del template["Resources"]["MediaBucket"]["Properties"]["PublicAccessBlockConfiguration"]["BlockPublicPolicy"]
         faults = Faults()
-        ecs.check_buckets(template, faults)
+        ecs.check_buckets("objects", template, faults)
         self.assertEqual(faults.lines, ["deploy/ecs/objects.yaml: MediaBucket: must be closed to the public in all four ways"])
 
     def test_uploads_that_the_cdn_could_deliver(self):
@@ -247,7 +327,7 @@ class Stacks(unittest.TestCase):
         statements = template["Resources"]["MediaBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
         statements[0]["Resource"]["Fn::Sub"] = "${MediaBucket.Arn}/*"
         faults = Faults()
-        ecs.check_buckets(template, faults)
+        ecs.check_buckets("objects", template, faults)
         self.assertEqual(faults.lines, ["deploy/ecs/objects.yaml: MediaBucketPolicy: may let read renditions only, images/*"])
 
     def test_yaml_that_cloudformation_does_not_know(self):

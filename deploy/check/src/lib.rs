@@ -20,13 +20,16 @@ pub const SERVICES: [Service; 4] = [
     steelyard_documents::SERVICE,
 ];
 
+/// What is run by schedule: listens nowhere.
+pub const TASKS: [Service; 1] = [steelyard_orders::export::EXPORT];
+
 /// This crate's folder.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What each service needs, as its `--print-contract` prints it.
 #[must_use]
 pub fn contracts() -> Vec<Contract> {
-    SERVICES.iter().map(Contract::of).collect()
+    SERVICES.iter().chain(&TASKS).map(Contract::of).collect()
 }
 
 /// The checks with the tools that they need.

@@ -6,7 +6,7 @@ use steelyard_queue::ConsumerOptions;
 use steelyard_runtime::contract::{
     Alarm, Bucket, MetricKind, Needs, Ports, Queue, Service, Visibility,
 };
-use steelyard_runtime::telemetry;
+use steelyard_runtime::{indicators, telemetry};
 use steelyard_store::PoolOptions;
 use steelyard_store::outbox::RelayOptions;
 
@@ -67,12 +67,18 @@ fn needs() -> Needs {
             bucket_actions: LISTED,
         }],
         alarms: vec![Alarm {
-            metric: "catalog_races_total",
+            metric: indicators::CATALOG_RACES.metric,
             kind: MetricKind::Counter,
             at_least: 1_000,
             seconds: 300,
             why: "reservations keep meeting one another: the database is slow, or one product is very hot",
         }],
+        indicators: vec![
+            indicators::CATALOG_RACES,
+            indicators::OUTCOMES,
+            indicators::SQS_REQUESTS,
+            indicators::CPU,
+        ],
     }
 }
 

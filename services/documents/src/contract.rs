@@ -6,7 +6,7 @@ use steelyard_queue::ConsumerOptions;
 use steelyard_runtime::contract::{
     Alarm, Bucket, MetricKind, Needs, Ports, Queue, Service, Visibility,
 };
-use steelyard_runtime::telemetry;
+use steelyard_runtime::{indicators, telemetry};
 
 use crate::config::{ADMIN_PORT, Config, Limits, PORT};
 use crate::service::{DRAIN_MAX, consumer_options};
@@ -57,19 +57,27 @@ fn needs() -> Needs {
         }],
         alarms: vec![
             Alarm {
-                metric: "queue_tap_closed",
+                metric: indicators::TAP_CLOSED.metric,
                 kind: MetricKind::Gauge,
                 at_least: 1,
                 seconds: 300,
                 why: "no documents are made: the worker waits for a dependency that is down",
             },
             Alarm {
-                metric: "documents_outside_months",
+                metric: indicators::DOCUMENTS_OUTSIDE_MONTHS.metric,
                 kind: MetricKind::Gauge,
                 at_least: 1,
                 seconds: 300,
                 why: "documents lie outside every month's partition: somebody wrote past the service",
             },
+        ],
+        indicators: vec![
+            indicators::DOCUMENTS_STORED,
+            indicators::DOCUMENTS_OUTSIDE_MONTHS,
+            indicators::OUTCOMES,
+            indicators::TAP_CLOSED,
+            indicators::SQS_REQUESTS,
+            indicators::CPU,
         ],
     }
 }

@@ -1,7 +1,7 @@
 //! What the gateway needs from where it runs.
 
 use steelyard_runtime::contract::{Alarm, MetricKind, Needs, Ports, Queue, Service};
-use steelyard_runtime::telemetry;
+use steelyard_runtime::{indicators, telemetry};
 
 use crate::config::{ADMIN_PORT, Config, Limits, PORT};
 use crate::serve::FLUSH_MAX;
@@ -55,11 +55,18 @@ fn needs() -> Needs {
         ],
         buckets: Vec::new(),
         alarms: vec![Alarm {
-            metric: "queue_send_failures_total",
+            metric: indicators::SEND_FAILURES.metric,
             kind: MetricKind::Counter,
             at_least: 10,
             seconds: 60,
             why: "orders are refused with 503: SQS does not take them",
         }],
+        indicators: vec![
+            indicators::ACCEPTED,
+            indicators::BACKLOG,
+            indicators::SEND_FAILURES,
+            indicators::SQS_REQUESTS,
+            indicators::CPU,
+        ],
     }
 }

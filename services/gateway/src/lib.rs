@@ -30,6 +30,7 @@ mod peers;
 mod problems;
 mod products;
 mod receipts;
+mod reports;
 mod serve;
 
 pub use auth::JwksSource;

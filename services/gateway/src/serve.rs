@@ -20,7 +20,7 @@ use crate::intake::RateLimiter;
 use crate::ops::{self, Lines, Pace};
 use crate::products::{Copies, Flights};
 use crate::receipts::Receipts;
-use crate::{openapi, orders, problems, products};
+use crate::{openapi, orders, problems, products, reports};
 
 /// The largest body, imports aside.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -123,6 +123,7 @@ fn routes(app: Arc<App>) -> serde_json::Result<Router> {
     let (orders, orders_described) = orders::routes(&app).split_for_parts();
     let (operations, operations_described) = ops::routes(&app).split_for_parts();
     let (products, products_described) = products::routes(&app).split_for_parts();
+    let (reports, reports_described) = reports::routes(&app).split_for_parts();
     let (import, import_described) = products::import_route(&app).split_for_parts();
     let mut document = openapi::document();
     for part in [
@@ -130,6 +131,7 @@ fn routes(app: Arc<App>) -> serde_json::Result<Router> {
         products_described,
         import_described,
         operations_described,
+        reports_described,
     ] {
         document.merge(part);
     }
@@ -137,6 +139,7 @@ fn routes(app: Arc<App>) -> serde_json::Result<Router> {
         .merge(products::deadline(products))
         .merge(import)
         .merge(ops::deadline(operations))
+        .merge(reports::deadline(reports))
         .merge(openapi::routes(&document)?)
         .merge(problems::routes())
         .with_state(app);

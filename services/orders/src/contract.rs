@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steelyard_queue::ConsumerOptions;
 use steelyard_runtime::contract::{Alarm, MetricKind, Needs, Ports, Queue, Service, Visibility};
-use steelyard_runtime::telemetry;
+use steelyard_runtime::{indicators, telemetry};
 use steelyard_store::PoolOptions;
 use steelyard_store::outbox::RelayOptions;
 
@@ -56,19 +56,45 @@ fn needs() -> Needs {
         buckets: Vec::new(),
         alarms: vec![
             Alarm {
-                metric: "queue_tap_closed",
+                metric: indicators::TAP_CLOSED.metric,
                 kind: MetricKind::Gauge,
                 at_least: 1,
                 seconds: 300,
                 why: "the worker receives nothing: it waits for a dependency that is down",
             },
             Alarm {
-                metric: "outbox_refused_total",
+                metric: indicators::EVENTS_REFUSED.metric,
                 kind: MetricKind::Counter,
                 at_least: 1,
                 seconds: 300,
                 why: "an event cannot be delivered to documents or webhooks, and holds up its customer's next",
             },
+            Alarm {
+                metric: indicators::OLDEST_UNSETTLED.metric,
+                kind: MetricKind::Gauge,
+                at_least: 300,
+                seconds: 180,
+                why: "an order is not settled although a worker has it: see the tap, then the outcomes",
+            },
+            Alarm {
+                metric: indicators::SETTLE.metric,
+                kind: MetricKind::Histogram,
+                at_least: 30,
+                seconds: 900,
+                why: "one order in a hundred takes longer than half a minute to settle",
+            },
+        ],
+        indicators: vec![
+            indicators::SETTLE,
+            indicators::OLDEST_UNSETTLED,
+            indicators::OUTCOMES,
+            indicators::LOCK_WAIT,
+            indicators::FENCE_REFUSALS,
+            indicators::BREAKER,
+            indicators::TAP_CLOSED,
+            indicators::EVENTS_REFUSED,
+            indicators::SQS_REQUESTS,
+            indicators::CPU,
         ],
     }
 }

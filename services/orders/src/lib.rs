@@ -24,6 +24,8 @@
 //! The `api` role also answers what the gateway asks for operators (`/internal/ops/…`): how the workers are, the
 //! maintenance state, the audit, dry runs.
 //!
+//! `orders export PERIOD` writes orders, lines, payments and daily sales to S3 ([`export`]).
+//!
 //! [`db`] is the schema `orders`, [`catalog`] the calls for prices and stock, [`config`] the
 //! settings.
 //!
@@ -37,6 +39,7 @@ pub mod catalog;
 pub mod config;
 mod contract;
 pub mod db;
+pub mod export;
 mod http;
 mod ops;
 pub mod plan;

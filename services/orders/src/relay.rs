@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use steelyard_domain::event::OrderEventKind;
 use steelyard_queue::{OutgoingMessage, Producer, ProducerOptions, SendError, Transport};
+use steelyard_runtime::trace::{self, TraceContext};
 use steelyard_store::outbox::{Delivery, Event, Sink, SinkAway};
+use tracing::{Instrument as _, Span};
 
 /// The queues that events go to; one that is not set gets nothing.
 #[derive(Debug)]
@@ -39,13 +41,31 @@ impl Queues {
             OrderEventKind::from_word(&event.topic).is_some_and(OrderEventKind::makes_document);
         let documents = self.documents.as_ref().filter(|_| makes_document);
         for producer in [documents, self.webhooks.as_ref()].into_iter().flatten() {
-            producer.send(message(event, producer.queue())).await?;
+            let queue = producer.queue();
+            let span = span(event, queue);
+            let sender = TraceContext::of(&span).map(|context| context.to_string());
+            let message = message(event, queue, sender.as_ref().or(event.traceparent.as_ref()));
+            producer.send(message).instrument(span).await?;
         }
         Ok(())
     }
 }
 
-fn message(event: &Event, queue: &str) -> OutgoingMessage {
+/// The send in the trace of what made the event true.
+fn span(event: &Event, queue: &str) -> Span {
+    let parent = event.traceparent.as_ref();
+    let parent: Option<TraceContext> = parent.and_then(|parent| parent.parse().ok());
+    match parent.filter(TraceContext::is_sampled) {
+        Some(parent) if trace::is_exported() => {
+            let span = tracing::info_span!(parent: None, "send", otel.kind = "producer", queue, event = event.topic, event_id = %event.event_id);
+            trace::adopt(&span, &parent);
+            span
+        }
+        _ => Span::none(),
+    }
+}
+
+fn message(event: &Event, queue: &str, traceparent: Option<&String>) -> OutgoingMessage {
     let is_fifo = queue.ends_with(".fifo");
     let message = OutgoingMessage {
         // On a standard queue the group makes it fair between customers.
@@ -54,7 +74,7 @@ fn message(event: &Event, queue: &str) -> OutgoingMessage {
         body: event.payload.clone(),
         ..OutgoingMessage::default()
     };
-    match &event.traceparent {
+    match traceparent {
         Some(traceparent) => message.with_traceparent(traceparent),
         None => message,
     }

@@ -32,6 +32,8 @@ pub mod paths {
     /// orders: one order at `/{id}`, lists with `customer_id`, `status`, `reference`, `limit`,
     /// `cursor`. With `customer_id`, an order of anyone else is not found.
     pub const ORDERS: &str = "/internal/orders";
+    /// orders: sales by day of a `period` ([`crate::report::DailySales`]).
+    pub const DAILY_SALES: &str = "/internal/reports/daily-sales";
     /// orders: which of these orders ([`super::OrderIds`]) there are ([`super::OrdersKnown`]).
     pub const ORDERS_KNOWN: &str = "/internal/orders/known";
 }

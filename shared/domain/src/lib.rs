@@ -30,6 +30,7 @@ pub mod object;
 pub mod ops;
 pub mod order;
 pub mod product;
+pub mod report;
 pub mod scope;
 pub mod tax;
 pub mod text;

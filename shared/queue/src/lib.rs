@@ -98,6 +98,7 @@
 //! | `queue_in_hand` | gauge | messages received and not yet settled |
 //! | `queue_window_messages` | gauge | messages that handlers may have at once, as it stands now |
 //! | `queue_tap_closed` | gauge | breakers that hold the tap closed |
+//! | `sqs_requests_total` | counter | requests to SQS by `action`: what it charges for |
 
 pub mod backoff;
 mod consumer;

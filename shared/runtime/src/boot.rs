@@ -41,7 +41,7 @@ where
     let name = service.name;
     let arg = std::env::args().nth(1);
     let outcome = match arg.as_deref() {
-        None | Some("run") => run(name, serve),
+        None | Some("run") => run(service, serve),
         Some("healthcheck") => healthcheck(service.ports.admin),
         Some("--print-contract") => print_contract(service),
         Some("--version") => {
@@ -52,6 +52,30 @@ where
             "{other:?} is no subcommand; there are: run, healthcheck, --print-contract, --version"
         )),
     };
+    report(name, outcome)
+}
+
+/// The body of a subcommand that does one thing and ends: `service NAME ARGUMENT`, say. `task` is what is deployed for it,
+/// `argument` what follows its name. It is stopped by SIGTERM, where it stands.
+///
+/// With `--print-contract` for an argument it prints what the task needs.
+pub fn task_main<F>(task: &Service, argument: Option<&str>, work: F) -> ExitCode
+where
+    F: AsyncFnOnce(Boot) -> anyhow::Result<()>,
+{
+    let outcome = if argument == Some("--print-contract") {
+        print_contract(task)
+    } else {
+        run(task, async |boot| {
+            let stop = boot.stop.clone();
+            let worked = stop.run_until_cancelled(work(boot)).await;
+            worked.unwrap_or_else(|| Err(anyhow::anyhow!("it was stopped before it was done")))
+        })
+    };
+    report(task.name, outcome)
+}
+
+fn report(name: &str, outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -61,7 +85,7 @@ where
     }
 }
 
-fn run<F>(name: &'static str, serve: F) -> anyhow::Result<()>
+fn run<F>(service: &Service, serve: F) -> anyhow::Result<()>
 where
     F: AsyncFnOnce(Boot) -> anyhow::Result<()>,
 {
@@ -70,7 +94,7 @@ where
         .build()?;
     let served = runtime.block_on(async {
         let env = Env::from_process();
-        let telemetry = telemetry::init(name, &env)?;
+        let telemetry = telemetry::init(service.name, &env, (service.needs)().indicators)?;
         let stop = shutdown::on_signal()?;
         let served = serve(Boot {
             env,
@@ -78,7 +102,7 @@ where
             stop,
         })
         .await;
-        tracing::info!(service = name, "stopped");
+        tracing::info!(service = service.name, "stopped");
         telemetry.flush().await;
         served
     });

@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use crate::config::{Asked, Env};
+use crate::indicators::Indicator;
 use crate::telemetry;
 
 /// A service, as its `main` and those who deploy it know it.
@@ -47,6 +48,8 @@ pub struct Needs {
     pub buckets: Vec<Bucket>,
     /// Metrics of its own that somebody must be woken for.
     pub alarms: Vec<Alarm>,
+    /// Metrics of its own that alarms and dashboards may use.
+    pub indicators: Vec<Indicator>,
 }
 
 /// A queue as one service uses it.
@@ -90,7 +93,7 @@ pub struct Bucket {
 pub struct Alarm {
     /// Name of the metric, as `/metrics` has it.
     pub metric: &'static str,
-    /// `gauge`: its highest value counts; `counter`: its growth in the period.
+    /// `gauge`: its highest value counts; `counter`: its growth in the period; `histogram`: its 99th percentile.
     pub kind: MetricKind,
     /// The value from which on it is bad.
     pub at_least: u64,
@@ -108,6 +111,8 @@ pub enum MetricKind {
     Gauge,
     /// A value that only grows.
     Counter,
+    /// Values spread over buckets; of an alarm, the 99th percentile counts.
+    Histogram,
 }
 
 /// Everything that a service needs, in the form that `--print-contract` prints.
@@ -214,7 +219,11 @@ mod tests {
         assert_eq!(
             settings,
             [
+                ("EMF_NAMESPACE", false, false),
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", false, false),
+                ("OTEL_METRICS_EXPORTER", false, false),
+                ("OTEL_METRIC_EXPORT_INTERVAL", false, false),
+                ("OTEL_TRACES_SAMPLER_ARG", false, false),
                 ("QUEUE", true, false),
                 ("RATE", false, false),
                 ("REPLICA", false, true),

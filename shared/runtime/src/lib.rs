@@ -41,10 +41,12 @@
 //! |---|---|
 //! | [`contract`] | what a service needs from where it runs, as it says itself |
 //! | [`config`] | settings from variables; all faults at once; secrets never shown |
-//! | [`telemetry`] | logs, Prometheus metrics, traces over OTLP |
+//! | [`telemetry`] | logs, metrics, traces; where they go |
+//! | [`indicators`] | the metrics that tell how orders fare |
 //! | [`http`] | problem documents, request ids, limits, health, draining |
 //! | [`client`] | calls to other Steelyard services |
 //! | [`trace`] | W3C trace context |
+//! | [`messages`] | spans of what comes out of a queue |
 //! | [`shutdown`] | SIGTERM as a token |
 
 mod boot;
@@ -52,9 +54,10 @@ pub mod client;
 pub mod config;
 pub mod contract;
 pub mod http;
-mod otlp;
+pub mod indicators;
+pub mod messages;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trace;
 
-pub use boot::{Boot, service_main};
+pub use boot::{Boot, service_main, task_main};

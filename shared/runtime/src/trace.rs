@@ -1,11 +1,16 @@
 //! W3C trace context: who asked for this work, across processes and queues.
+//!
+//! A trace goes with a request from service to service, and with a message through its queue. Work on a set of messages
+//! is a trace of its own, [`link`]ed to all who sent them; what is done for one message alone is [`adopt`]ed into the
+//! trace of its sender, so that one trace tells an order's whole way.
 
 use std::fmt;
 use std::str::FromStr;
 
+use tracing::Span;
 use uuid::Uuid;
 
-use crate::otlp;
+use crate::telemetry::traces;
 
 /// A `traceparent` (W3C Trace Context, version 00).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +70,49 @@ impl TraceContext {
     /// exported, else the current request's. `None` outside a request.
     #[must_use]
     pub fn current() -> Option<Self> {
-        otlp::of_span(&tracing::Span::current())
+        Self::of(&Span::current())
             .or_else(|| crate::http::Context::current().map(|context| context.trace))
+    }
+
+    /// The context of `span`, if traces are exported: what it calls or sends is its child then.
+    #[must_use]
+    pub fn of(span: &Span) -> Option<Self> {
+        traces::of_span(span)
+    }
+
+    /// Whether somebody upstream records this trace.
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// The trace's id as logs and collectors write it.
+    #[must_use]
+    pub fn trace_id_hex(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.trace_id))
+    }
+}
+
+/// Whether this process exports traces. Where it does not, spans made for collectors alone need not be made.
+#[must_use]
+pub fn is_exported() -> bool {
+    traces::is_exporting()
+}
+
+/// Makes `span` a child of `parent`, which may be in another process. To be called before anybody enters it.
+pub fn adopt(span: &Span, parent: &TraceContext) {
+    traces::adopt(span, parent);
+}
+
+/// Links `span` to what it owes its work to, without being its child.
+pub fn link(span: &Span, to: &TraceContext) {
+    traces::link(span, to);
+}
+
+/// Writes the order that the request in hand is about into its span, and so into its log lines.
+pub fn about_order(id: impl fmt::Display) {
+    if let Some(context) = crate::http::Context::current() {
+        context.span.record("order_id", tracing::field::display(id));
     }
 }
 

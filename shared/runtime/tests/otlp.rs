@@ -38,7 +38,7 @@ async fn a_requests_span_reaches_the_collector_within_the_callers_trace() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("RUST_LOG", "info".into()),
     ]);
-    let telemetry = telemetry::init("tested", &env).unwrap();
+    let telemetry = telemetry::init("tested", &env, Vec::new()).unwrap();
     let doors = Doors::open(&Listen::free()).await.unwrap();
     let url = format!("http://{}", doors.addrs().api);
     let stop = CancellationToken::new();

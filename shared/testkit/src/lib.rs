@@ -21,6 +21,7 @@
 //! each test process starts a private one at the first need, about half a second. The binaries must be installed:
 //! `cargo stack test` sees to both.
 
+mod collector;
 mod database;
 pub mod jwt;
 mod python;
@@ -31,6 +32,7 @@ mod sqs;
 mod wait;
 mod wire;
 
+pub use collector::{CollectedSample, CollectedSpan, Collector, collector};
 pub use database::{TestDatabase, postgres};
 pub use python::python;
 pub use redis::{TestRedis, redis};

@@ -24,6 +24,12 @@ fn main() -> ExitCode {
             steelyard_catalog::run(&config, boot.metrics, boot.stop).await?;
             Ok(())
         }),
+        Ok("documents") => service_main(&steelyard_documents::SERVICE, async |boot| {
+            let config = steelyard_documents::Config::from_env(&boot.env)?;
+            let deps = steelyard_documents::Deps::connect(&config, boot.metrics).await?;
+            steelyard_documents::run(deps, boot.stop).await?;
+            Ok(())
+        }),
         _ => ExitCode::FAILURE,
     }
 }

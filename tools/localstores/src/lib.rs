@@ -36,6 +36,7 @@ mod postgres;
 mod process;
 mod programs;
 mod redis;
+mod replica;
 mod server;
 pub mod supervise;
 

@@ -205,13 +205,14 @@ async fn spawn(
     .await
 }
 
-/// The eighth line of `postmaster.pid` says "ready" once connections are taken: what `pg_ctl --wait` goes by.
+/// The eighth line of `postmaster.pid` says "ready" once connections are taken, or "standby" by a server that follows
+/// another one and is as far as to answer queries: what `pg_ctl --wait` goes by.
 fn is_ready(pid_file: &Path, pid: u32) -> bool {
     first_line(pid_file) == Some(pid)
         && fs::read_to_string(pid_file).is_ok_and(|text| {
             text.lines()
                 .nth(7)
-                .is_some_and(|status| status.trim() == "ready")
+                .is_some_and(|status| matches!(status.trim(), "ready" | "standby"))
         })
 }
 

@@ -38,6 +38,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Break everything under load, by a seeded plan, and check that every promise holds
     Chaos(ChaosArgs),
+    /// Lose a region under load and let a second one take over; measure what that cost
+    Drill(DrillArgs),
     /// Look at queues, dead letters and the audit; redrive; pause and resume the workers
     Ops(OpsArgs),
     /// Run all tests of the workspace, with the servers that they need
@@ -160,6 +162,32 @@ pub struct ChaosArgs {
     /// Keep the logs even when everything holds
     #[arg(long)]
     pub keep_logs: bool,
+}
+
+/// Flags of `drill`.
+#[derive(Clone, Debug, Args)]
+pub struct DrillArgs {
+    /// Orders per second
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rate: u32,
+    /// How long orders go to the first region
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub before: Duration,
+    /// How long its worker has stood still when it is lost, so that something is in its queue
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub backlog: Duration,
+    /// Pause of the health check; the third failure in a row turns the name
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub check: Duration,
+    /// How long people take to decide, once the name was turned
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub decide: Duration,
+    /// How long orders go to the second region
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub after: Duration,
+    /// Build the services optimized
+    #[arg(long)]
+    pub release: bool,
 }
 
 /// Flags of `test`.

@@ -7,6 +7,7 @@
 //! cargo stack env                      the .env of docker-compose.yml
 //! cargo stack replay 2010-12.csv.gz    send a shop's real invoices through the REST gateway and reconcile
 //! cargo stack chaos --minutes 5        break everything under load and check that every promise holds
+//! cargo stack drill                    lose a region under load, let another one take over, measure RPO and RTO
 //! cargo stack ops dead-letters list    what operators see and do; also queues, maintenance, audit
 //! cargo stack test                     all tests, with the servers that they need
 //! ```
@@ -20,6 +21,7 @@
 //! | [`up`] | starts the parts in order, waits until they are ready, stops them in order |
 //! | [`replay`] | a file of invoices through the gateway, and the books after it |
 //! | [`chaos`] | a stack of its own that is broken by plan; the rest of it is in `tools/chaos` |
+//! | [`drill`] | two regions, of which one is lost |
 //! | [`ops`] | what operators see and do, from a terminal |
 //! | [`compose_env`] | settings for docker-compose, with the stack's own key |
 //! | [`tokens`] | access tokens of the stack's own key |
@@ -34,6 +36,7 @@ pub mod cli;
 mod client;
 pub mod compose_env;
 pub mod dir;
+pub mod drill;
 pub mod ops;
 mod progress;
 pub mod replay;
@@ -69,6 +72,7 @@ pub fn main(cli: Cli) -> ExitCode {
             Some(Command::Env(args)) => compose_env::command(&args),
             Some(Command::Replay(args)) => replay::command(&args).await,
             Some(Command::Chaos(args)) => Box::pin(chaos::command(&args)).await,
+            Some(Command::Drill(args)) => Box::pin(drill::command(&args)).await,
             Some(Command::Ops(args)) => ops::command(&args).await,
             Some(Command::Test(args)) => test_run::command(&args).await,
         }

@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use steelyard_objects::Bucket;
-use steelyard_queue::{Handler, Outcome, Set, Tap};
+use steelyard_queue::{Delivery, Handler, Outcome, Set, Tap};
+use steelyard_runtime::messages::MessageSpans;
 use steelyard_store::{is_contention, is_outage};
 
 use crate::db::{self, Issued};
@@ -95,16 +96,25 @@ fn is_the_datas_fault(error: &sqlx::Error) -> bool {
 
 impl Handler for Worker {
     async fn handle(&self, set: &Set) -> Vec<Outcome> {
-        match self.settle(set).await {
+        let senders = set.deliveries().iter().map(Delivery::traceparent);
+        let spans = MessageSpans::begin("issue", senders);
+        let outcomes = match self.settle(set, &spans).await {
             Ok(outcomes) => outcomes,
             Err(trouble) => self.everyone(set, trouble),
-        }
+        };
+        spans.end(outcomes.iter().map(Outcome::as_str));
+        outcomes
     }
 }
 
 impl Worker {
-    async fn settle(&self, set: &Set) -> Result<Vec<Outcome>, Trouble> {
+    async fn settle(&self, set: &Set, spans: &MessageSpans) -> Result<Vec<Outcome>, Trouble> {
         let events: Vec<_> = set.deliveries().iter().map(decode::event).collect();
+        for (at, came) in events.iter().enumerate() {
+            if let Ok(came) = came {
+                spans.name(at, came.event.order.id, came.event.kind.as_str());
+            }
+        }
         let readable = || events.iter().flatten();
         let orders: Vec<_> = readable().map(|event| event.event.order.id).collect();
         let charged = db::invoices_of(&self.pool, &orders).await?;

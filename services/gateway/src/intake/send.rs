@@ -5,6 +5,7 @@ use steelyard_domain::command::OutgoingCommand;
 use steelyard_queue::{OutgoingMessage, SendError};
 use steelyard_runtime::http::HttpError;
 use steelyard_runtime::trace::TraceContext;
+use tracing::Instrument as _;
 
 use crate::app::App;
 
@@ -24,11 +25,15 @@ pub(crate) async fn send(app: &App, command: OutgoingCommand) -> Result<(), Http
         message_id: _,
     } = command;
     let mut message = OutgoingMessage::fifo(group_id, deduplication_id, body);
-    if let Some(trace) = TraceContext::current() {
+    let queue = app.producer.queue();
+    // What comes of the message is a child of its send.
+    let span = tracing::info_span!("send", otel.kind = "producer", queue);
+    if let Some(trace) = span.in_scope(TraceContext::current) {
         message = message.with_traceparent(&trace.to_string());
     }
     app.producer
         .send(message)
+        .instrument(span)
         .await
         .map(|_sent| ())
         .map_err(|error| refusal(&error))

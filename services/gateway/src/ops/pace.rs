@@ -78,6 +78,7 @@ impl Pace {
             tokio::join!(depths, app.orders.get::<Processing>(paths::PROCESSING));
         if let Some(depths) = depths {
             let backlog = Some(total(depths));
+            metrics::gauge!("orders_backlog").set(u32::try_from(total(depths)).unwrap_or(u32::MAX));
             pace.seen.rcu(|seen| Seen {
                 backlog,
                 ..Seen::clone(seen)

@@ -16,6 +16,7 @@ use steelyard_domain::id::{CommandId, CustomerId, OrderId};
 use steelyard_domain::order::Reason;
 use steelyard_domain::scope::Scope;
 use steelyard_runtime::http::{HttpError, Json, Path, RawBody, parse_json, require_json};
+use steelyard_runtime::trace::about_order;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -80,6 +81,7 @@ impl Asked<'_> {
             named.as_deref(),
         )
         .await?;
+        about_order(order_id);
         let accepted_at = OffsetDateTime::now_utc();
         let frame = CommandFrame {
             order_id,

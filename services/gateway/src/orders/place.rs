@@ -14,6 +14,7 @@ use steelyard_domain::order::place::PlaceRights;
 use steelyard_domain::order::{Order, OrderStatus, PlaceOrder, PlaceOrderBody};
 use steelyard_domain::scope::Scope;
 use steelyard_runtime::http::{HttpError, RawBody, parse_json, require_json};
+use steelyard_runtime::trace::about_order;
 use time::OffsetDateTime;
 
 use super::read::not_yet;
@@ -77,6 +78,7 @@ pub(super) async fn place(
     let body: PlaceOrderBody = parse_json(&body)?;
     let order = check(&caller, body)?;
     let id = OrderId::derive(&app.issuer, &order.customer_id, &key);
+    about_order(id);
     let accepted_at = OffsetDateTime::now_utc();
     let frame = CommandFrame {
         order_id: id,

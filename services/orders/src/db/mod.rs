@@ -7,6 +7,7 @@
 mod commit;
 mod list;
 mod load;
+pub mod reports;
 
 pub use commit::{Committed, commit, rehearse};
 pub use list::{Filter, Found, get, known, list};

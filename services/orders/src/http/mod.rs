@@ -2,6 +2,7 @@
 
 mod ops;
 mod orders;
+mod reports;
 
 use std::time::Duration;
 
@@ -77,6 +78,7 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
         .route(ops_paths::CHECK, post(ops::check).layer(large))
         .route(ops_paths::DRY_RUN, post(ops::dry_run).layer(large))
         .route(paths::ORDERS, get(orders::list))
+        .route(paths::DAILY_SALES, get(reports::daily_sales))
         .route(paths::ORDERS_KNOWN, post(orders::known).layer(known))
         .route(&format!("{}/{{id}}", paths::ORDERS), get(orders::get))
         .with_state(app);

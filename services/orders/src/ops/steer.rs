@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Pulse, fleet, maintenance};
+use crate::worker::{CATALOG, POSTGRES, REDIS};
 
 /// How often the state is read: the longest that a change takes to be heard while Postgres answers.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -64,6 +65,7 @@ impl Steer {
                 ticks.tick().await;
                 self.hear().await;
                 self.obey();
+                self.show();
                 if reads.is_multiple_of(REPORT_EVERY_READS) {
                     self.tell().await;
                 }
@@ -123,6 +125,18 @@ impl Steer {
             Work::Running => self.tap.resume(MAINTENANCE),
         }
         metrics::gauge!("orders_paused").set(u32::from(work == Work::Paused));
+    }
+
+    /// The indicators that only a look at the whole worker gives.
+    fn show(&self) {
+        let closed = self.worker.health().paused_by;
+        for dependency in [POSTGRES, REDIS, CATALOG, MAINTENANCE] {
+            let is_open = closed.iter().any(|closed| closed.dependency == dependency);
+            metrics::gauge!("orders_breaker_open", "dependency" => dependency)
+                .set(u32::from(is_open));
+        }
+        let oldest = self.pulse.oldest_age(closed.is_empty());
+        metrics::gauge!("orders_oldest_unsettled_seconds").set(oldest.unwrap_or_default());
     }
 
     fn work(&self) -> Work {

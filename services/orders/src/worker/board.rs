@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use steelyard_domain::id::CustomerId;
 use steelyard_queue::{Delivery, Outcome};
+use steelyard_runtime::messages::MessageSpans;
 
 /// The outcomes of a set while it is worked on.
 pub(super) struct Board<'a> {
     deliveries: &'a [Delivery],
+    spans: &'a MessageSpans,
     outcomes: Vec<Option<Outcome>>,
     held: HashSet<CustomerId>,
 }
 
 impl<'a> Board<'a> {
-    pub(super) fn new(deliveries: &'a [Delivery]) -> Self {
+    pub(super) fn new(deliveries: &'a [Delivery], spans: &'a MessageSpans) -> Self {
         Self {
             deliveries,
+            spans,
             outcomes: vec![None; deliveries.len()],
             held: HashSet::new(),
         }
@@ -26,6 +29,17 @@ impl<'a> Board<'a> {
     /// The set.
     pub(super) fn deliveries(&self) -> &'a [Delivery] {
         self.deliveries
+    }
+
+    /// What is told of it.
+    pub(super) fn spans(&self) -> &'a MessageSpans {
+        self.spans
+    }
+
+    /// What the effects of one message are children of: its span, or whoever sent it.
+    pub(super) fn traceparent(&self, at: usize) -> Option<&'a str> {
+        let sender = || self.deliveries[at].traceparent();
+        self.spans.traceparent(at).or_else(sender)
     }
 
     /// One message of it.

@@ -1,28 +1,29 @@
 //! Each message is decoded alone; what cannot be is parked.
 
 use steelyard_domain::command::{Command, CommandMessage};
-use steelyard_queue::{Delivery, Outcome};
+use steelyard_queue::Outcome;
 
 use super::board::Board;
 use crate::plan::{Asked, check};
 
 /// Decodes a set; parks what is not an order command in its customer's group, or names an order
 /// that is not its customer's by `issuer`, if we know who issues.
-pub(super) fn all<'a>(
-    deliveries: &'a [Delivery],
-    issuer: Option<&str>,
-    board: &mut Board<'_>,
-) -> Vec<Asked<'a>> {
+pub(super) fn all<'a>(issuer: Option<&str>, board: &mut Board<'a>) -> Vec<Asked<'a>> {
+    let deliveries = board.deliveries();
     let mut asked = Vec::with_capacity(deliveries.len());
     for (at, delivery) in deliveries.iter().enumerate() {
         let group_id = delivery.group_id.as_deref();
         match read(&delivery.body, group_id, issuer) {
-            Ok(message) => asked.push(Asked {
-                at,
-                message,
-                body: &delivery.body,
-                traceparent: delivery.traceparent(),
-            }),
+            Ok(message) => {
+                let command = message.command.kind().as_str();
+                board.spans().name(at, message.order_id, command);
+                asked.push(Asked {
+                    at,
+                    message,
+                    body: &delivery.body,
+                    traceparent: board.traceparent(at),
+                });
+            }
             Err(reason) => board.put(at, Outcome::park(reason)),
         }
     }
@@ -30,14 +31,14 @@ pub(super) fn all<'a>(
 }
 
 /// Decodes messages again that could be decoded before.
-pub(super) fn again<'a>(deliveries: &'a [Delivery], at: &[usize]) -> Vec<Asked<'a>> {
+pub(super) fn again<'a>(board: &Board<'a>, at: &[usize]) -> Vec<Asked<'a>> {
     let asked = at.iter().filter_map(|&at| {
-        let delivery = &deliveries[at];
+        let delivery = board.delivery(at);
         Some(Asked {
             at,
             message: decode(&delivery.body, delivery.group_id.as_deref()).ok()?,
             body: &delivery.body,
-            traceparent: delivery.traceparent(),
+            traceparent: board.traceparent(at),
         })
     });
     asked.collect()

@@ -45,7 +45,8 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 use steelyard_domain::id::CustomerId;
 use steelyard_domain::tax::TaxTable;
-use steelyard_queue::{Backoff, Handler, Outcome, Set, Tap};
+use steelyard_queue::{Backoff, Delivery, Handler, Outcome, Set, Tap};
+use steelyard_runtime::messages::MessageSpans;
 use steelyard_status::Publisher;
 use steelyard_store::outbox::Waker;
 
@@ -97,19 +98,23 @@ pub struct Worker {
 impl Handler for Worker {
     async fn handle(&self, set: &Set) -> Vec<Outcome> {
         let began = Instant::now();
-        let mut board = Board::new(set.deliveries());
-        let asked = decode::all(set.deliveries(), self.issuer.as_deref(), &mut board);
+        let senders = set.deliveries().iter().map(Delivery::traceparent);
+        let spans = MessageSpans::begin("settle", senders);
+        let mut board = Board::new(set.deliveries(), &spans);
+        let asked = decode::all(self.issuer.as_deref(), &mut board);
         if !asked.is_empty() {
             self.settle(set, asked, &mut board).await;
         }
         metrics::histogram!("orders_set_seconds").record(began.elapsed());
         metrics::counter!("orders_set_messages_total").increment(set.len() as u64);
-        board.finish()
+        let outcomes = board.finish();
+        spans.end(outcomes.iter().map(Outcome::as_str));
+        outcomes
     }
 }
 
 impl Worker {
-    async fn settle(&self, set: &Set, asked: Vec<Asked<'_>>, board: &mut Board<'_>) {
+    async fn settle<'a>(&self, set: &Set, asked: Vec<Asked<'a>>, board: &mut Board<'a>) {
         let customers = customers_of(&asked);
         let turn = match self.turns.take(&customers).await {
             Ok(turn) => turn,
@@ -131,12 +136,12 @@ impl Worker {
     /// Settles all at once; if that fails by what it carries, halves it until the message at fault
     /// stands alone. Every part is smaller than the one it comes from, so there are at most twice
     /// as many attempts as messages.
-    async fn settle_in_parts(
+    async fn settle_in_parts<'a>(
         &self,
         set: &Set,
-        asked: Vec<Asked<'_>>,
+        asked: Vec<Asked<'a>>,
         turn: &Turn,
-        board: &mut Board<'_>,
+        board: &mut Board<'a>,
     ) {
         let mut parts = vec![asked];
         while let Some(mut part) = parts.pop() {
@@ -158,8 +163,8 @@ impl Worker {
                     tracing::warn!(messages = at.len(), reason, "a part is halved");
                     let (earlier, later) = at.split_at(half(set, &at));
                     // Decoding again is cheap, and rare.
-                    parts.push(decode::again(set.deliveries(), later));
-                    parts.push(decode::again(set.deliveries(), earlier));
+                    parts.push(decode::again(board, later));
+                    parts.push(decode::again(board, earlier));
                 }
             }
         }
@@ -177,10 +182,10 @@ impl Worker {
             if raced.is_empty() {
                 return Ok(());
             }
-            let again = decode::again(board.deliveries(), &raced);
+            let again = decode::again(board, &raced);
             raced = self.attempt(again, turn, board).await?;
         }
-        for Asked { at, message, .. } in decode::again(board.deliveries(), &raced) {
+        for Asked { at, message, .. } in decode::again(board, &raced) {
             let wait = Outcome::wait(BUSY_WAIT, "its customer's rows are contended");
             board.hold(at, &message.customer_id, wait);
         }

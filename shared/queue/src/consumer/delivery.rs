@@ -146,6 +146,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Its name, for figures and traces.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry { .. } => "retry",
+            Self::Wait { .. } => "wait",
+            Self::Park { .. } => "park",
+            Self::Isolate { .. } => "isolate",
+        }
+    }
+
     /// A retry after this long.
     pub fn retry(after: Duration, why: impl Into<Cow<'static, str>>) -> Self {
         Self::Retry {

@@ -62,6 +62,7 @@ impl SqsTransport {
             }
             entries.push(entry.build().map_err(convert::build_error)?);
         }
+        count_request("SendMessageBatch");
         let answer = self
             .calls
             .send_message_batch()
@@ -92,6 +93,7 @@ impl SqsTransport {
         queue: &QueueUrl,
         request: ReceiveRequest,
     ) -> Result<Vec<Received>, TransportError> {
+        count_request("ReceiveMessage");
         let answer = self
             .polls
             .receive_message()
@@ -136,6 +138,7 @@ impl SqsTransport {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(convert::build_error)?;
+        count_request("DeleteMessageBatch");
         let answer = self
             .calls
             .delete_message_batch()
@@ -168,6 +171,7 @@ impl SqsTransport {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(convert::build_error)?;
+        count_request("ChangeMessageVisibilityBatch");
         let answer = self
             .calls
             .change_message_visibility_batch()
@@ -184,6 +188,7 @@ impl SqsTransport {
     }
 
     async fn attributes(&self, queue: &QueueUrl) -> Result<Depths, TransportError> {
+        count_request("GetQueueAttributes");
         let answer = self
             .calls
             .get_queue_attributes()
@@ -209,6 +214,7 @@ impl SqsTransport {
     }
 
     async fn url_of(&self, name: &str) -> Result<QueueUrl, TransportError> {
+        count_request("GetQueueUrl");
         let answer = self
             .calls
             .get_queue_url()
@@ -221,6 +227,11 @@ impl SqsTransport {
             None => Err(TransportError::NoSuchQueue(name.to_owned())),
         }
     }
+}
+
+/// Counts a request, which SQS charges for, answered or not.
+fn count_request(action: &'static str) {
+    metrics::counter!("sqs_requests_total", "action" => action).increment(1);
 }
 
 impl Transport for SqsTransport {

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::extract::Json;
+use super::extract::{Json, RawBody};
+use super::problem::HttpError;
 use crate::telemetry::Metrics;
+use crate::telemetry::logs::{FILTER_BYTES_MAX, Filter, HOLDS, Logs};
 
 type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
@@ -81,7 +83,8 @@ impl std::fmt::Debug for Health {
     }
 }
 
-/// `/healthz`, `/readyz` and `/metrics`.
+/// `/healthz`, `/readyz`, `/metrics`, and `/log-filter`: what is logged, which `PUT` changes for a while (the body is the
+/// filter, `?for=` a time span such as `10m`) and `DELETE` sets back.
 pub fn admin(health: Health, metrics: Metrics) -> Router {
     Router::new()
         .route(
@@ -99,7 +102,44 @@ pub fn admin(health: Health, metrics: Metrics) -> Router {
                 ([(header::CONTENT_TYPE, kind)], metrics.render())
             }),
         )
+        .route(
+            "/log-filter",
+            get(async || logs().map(|logs| Json(logs.filter())))
+                .put(change_filter)
+                .delete(async || {
+                    logs().map(|logs| {
+                        logs.go_back();
+                        Json(logs.filter())
+                    })
+                }),
+        )
+        .layer(DefaultBodyLimit::max(FILTER_BYTES_MAX))
         .with_state((health, metrics))
+}
+
+fn logs() -> Result<&'static Logs, HttpError> {
+    let detail = "this process was not given its logs to keep";
+    Logs::of_process().ok_or_else(|| HttpError::new(StatusCode::NOT_FOUND, "no_logs", detail))
+}
+
+#[derive(Debug, Deserialize)]
+struct Holds {
+    r#for: Option<String>,
+}
+
+async fn change_filter(
+    Query(holds): Query<Holds>,
+    RawBody(body): RawBody,
+) -> Result<Json<Filter>, HttpError> {
+    let refuse = |detail: String| HttpError::new(StatusCode::BAD_REQUEST, "bad_log_filter", detail);
+    let holds = match holds.r#for.as_deref().map(humantime::parse_duration) {
+        None => HOLDS,
+        Some(Ok(holds)) => holds,
+        Some(Err(error)) => return Err(refuse(format!("for: {error}"))),
+    };
+    let filter = std::str::from_utf8(&body).map_err(|error| refuse(error.to_string()))?;
+    let changed = logs()?.change(filter.trim(), holds);
+    changed.map(Json).map_err(|error| refuse(error.to_string()))
 }
 
 type Probed = State<(Health, Metrics)>;

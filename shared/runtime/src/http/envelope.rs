@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 
 use super::context::{Context, REQUEST_ID, TRACEPARENT};
 use super::problem::HttpError;
-use crate::otlp;
+use crate::telemetry::traces;
 
 /// Puts `router` into the envelope: `x-request-id` and `traceparent` honoured and returned, one
 /// log line and metrics per request, 404, 405 and panics answered as problem documents, bodies
@@ -59,14 +59,12 @@ async fn deadline(State(max): State<Duration>, request: Request, next: Next) -> 
 
 async fn answer(request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let (context, parent) = Context::of(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", request_id = context.request_id());
-    if let Some(parent) = parent {
-        otlp::adopt(&span, &parent);
-    }
+    let matched = route.as_ref().map_or("none", MatchedPath::as_str);
+    let context = Context::of(request.headers(), &format!("{method} {matched}"));
+    let span = context.span.clone();
     let guarded = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answering = async {
         guarded.await.unwrap_or_else(|panic| {
@@ -83,8 +81,12 @@ async fn answer(request: Request, next: Next) -> Response {
 
     let took = started.elapsed();
     let status = response.status();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    count(&method, route, status, took);
+    count(&method, matched, status, took);
+    traces::attribute(
+        &span,
+        "http.response.status_code",
+        i64::from(status.as_u16()),
+    );
     span.in_scope(|| {
         let took_us = took.as_micros();
         let status = status.as_u16();

@@ -60,6 +60,16 @@ impl Database {
         })
     }
 
+    /// The same database on another server, which follows this one's.
+    pub(crate) fn on_port(&self, port: u16) -> anyhow::Result<Self> {
+        let mut url = self.url.clone();
+        url.set_port(Some(port)).ok().context("a port")?;
+        Ok(Self {
+            url,
+            password: self.password.clone(),
+        })
+    }
+
     /// `DATABASE_URL` of one service.
     pub(crate) fn url_of(&self, owner: &str) -> anyhow::Result<String> {
         let mut url = self.url.clone();

@@ -17,6 +17,8 @@ COMPOSE = {"COMPOSE_PROFILES"}
 STOP_SLACK_SECONDS = 5
 # URLs of peers, with the service that they must lead to.
 PEERS = {"CATALOG_URL": "catalog", "ORDERS_URL": "orders", "DOCUMENTS_URL": "documents"}
+# URLs for those who are outside of the file.
+OUTSIDE = {"AUTH_ISSUER", "S3_PUBLIC_URL"}
 
 
 def check_settings(name, written, contract, faults):
@@ -54,7 +56,7 @@ def check_peers(name, environment, compose, known, faults):
     where = f"docker-compose.yml: {name}"
     for variable, value in environment.items():
         url = urlsplit(str(value))
-        if not url.scheme or not url.hostname or "//" not in str(value) or variable == "AUTH_ISSUER":
+        if not url.scheme or not url.hostname or "//" not in str(value) or variable in OUTSIDE:
             continue
         faults.unless(url.hostname in compose["services"], where, f"{variable} leads to {url.hostname}, which is not here")
         peer = PEERS.get(variable)

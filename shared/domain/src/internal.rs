@@ -32,6 +32,9 @@ pub mod paths {
     /// orders: one order at `/{id}`, lists with `customer_id`, `status`, `reference`, `limit`,
     /// `cursor`. With `customer_id`, an order of anyone else is not found.
     pub const ORDERS: &str = "/internal/orders";
+    /// documents: lists as in the public API, one at `/{id}`, its file at `/{id}/content` (302). With `customer_id`, a
+    /// document of anyone else is not found.
+    pub const DOCUMENTS: &str = "/internal/documents";
     /// orders: which of these orders ([`super::OrderIds`]) there are ([`super::OrdersKnown`]).
     pub const ORDERS_KNOWN: &str = "/internal/orders/known";
 }

@@ -126,6 +126,8 @@ impl Lane {
             ("REDIS_URL", redis.url_via(to_redis)),
             ("CATALOG_URL", catalog.base()),
             ("ORDERS_URL", orders.base()),
+            // No part of this.
+            ("DOCUMENTS_URL", "http://127.0.0.1:9".to_owned()),
             (
                 "AWS_ENDPOINT_URL",
                 http(gateway.wire.http(sqs.address()).await),

@@ -22,6 +22,8 @@ pub(crate) fn plain_http() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([])
+        // A story sees where it is sent.
+        .redirect(reqwest::redirect::Policy::none())
         .build()
         .expect("a client")
 }
@@ -48,6 +50,19 @@ impl Client {
         self.http
             .request(method, format!("{}{path}", self.base))
             .bearer_auth(&self.token)
+    }
+
+    /// Asks for a path, and reads the answer as JSON.
+    pub async fn read(&self, path: &str) -> (StatusCode, Value) {
+        let answer = self.call(Method::GET, path).send().await;
+        let answer = answer.expect("the gateway answers");
+        let (status, body) = (answer.status(), answer.text().await.expect("a body"));
+        (status, serde_json::from_str(&body).expect("JSON"))
+    }
+
+    /// Fetches what a URL leads to, as anybody would: without a token.
+    pub async fn fetch(&self, url: &str) -> Response {
+        self.http.get(url).send().await.expect("an answer")
     }
 
     /// Sends a body under an idempotency key.

@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use localsqs::{QueueSpec, Server};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgConnection};
 use steelyard_localstores::free_port;
+use steelyard_objects::S3Credentials;
 use steelyard_queue::{OutgoingMessage, SqsConfig, SqsCredentials, SqsTransport, Transport};
 use steelyard_runtime::config::Env;
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_testkit::jwt::{AUDIENCE, ISSUER, Issuer, issuer};
 use steelyard_testkit::{
-    Proxy, TestDatabase, TestRedis, postgres, proxy, redis, sqs_with, wait_for_ok,
+    Proxy, TestDatabase, TestRedis, TestS3, postgres, proxy, redis, s3, sqs_with, wait_for_ok,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +27,11 @@ const ORDERS: &str = "orders.fifo";
 const DEAD_LETTERS: &str = "orders-dead-letters.fifo";
 const DOCUMENTS: &str = "documents.fifo";
 const WEBHOOKS: &str = "webhooks.fifo";
+const BUCKET: &str = "documents";
+const SHOP: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../services/documents/shop.example.toml"
+);
 const SERVICE_TOKEN: &str = "a service token of the stories";
 
 /// A service that can be stopped and started.
@@ -37,6 +45,8 @@ pub enum Part {
     Catalog,
     /// One of the order workers, by its number.
     Orders(u8),
+    /// Invoices and their like. Not there unless a story starts it.
+    Documents,
 }
 
 struct Running {
@@ -48,6 +58,7 @@ struct Running {
 pub struct System {
     issuer: Issuer,
     sqs: Server,
+    s3: TestS3,
     redis: TestRedis,
     postgres_proxy: Proxy,
     redis_proxy: Proxy,
@@ -81,8 +92,11 @@ impl System {
     }
 
     async fn empty(receives_max: u32) -> Self {
-        let databases =
-            HashMap::from([("catalog", postgres().await), ("orders", postgres().await)]);
+        let databases = HashMap::from([
+            ("catalog", postgres().await),
+            ("orders", postgres().await),
+            ("documents", postgres().await),
+        ]);
         let redis = redis().await;
         let queues = [ORDERS, DOCUMENTS, WEBHOOKS].map(|name| {
             let dead_letters = name.replace(".fifo", "-dead-letters.fifo");
@@ -98,6 +112,7 @@ impl System {
         Self {
             issuer: issuer(),
             sqs: sqs_with(config).await,
+            s3: s3(&[BUCKET]).await,
             postgres_proxy: proxy(databases["orders"].address()),
             redis_proxy: proxy(redis.address()),
             redis,
@@ -128,7 +143,7 @@ impl System {
             )
         });
         // Callees are configured before they run, so their ports are settled with the first caller.
-        for callee in [Part::Catalog, Part::Orders(1)] {
+        for callee in [Part::Catalog, Part::Orders(1), Part::Documents] {
             self.ports.entry(callee).or_insert_with(|| {
                 (
                     free_port().expect("a free port"),
@@ -137,7 +152,12 @@ impl System {
             });
         }
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(part, self.env(part, ports), stop.clone()));
+        let task = tokio::spawn(serve(
+            part,
+            self.env(part, ports),
+            self.s3_keys(),
+            stop.clone(),
+        ));
         self.running.insert(part, Running { stop, task });
         let url = format!("http://127.0.0.1:{}/readyz", ports.1);
         let http = plain_http();
@@ -226,6 +246,21 @@ impl System {
         .await
     }
 
+    /// A connection to a service's database, past the proxy, in the service's schema.
+    pub async fn database(&self, owner: &str) -> PgConnection {
+        let database = &self.databases[owner];
+        let options: PgConnectOptions = database.url.parse().expect("a URL");
+        let options = options.options([("search_path", owner)]);
+        options.connect().await.expect("a connection")
+    }
+
+    fn s3_keys(&self) -> S3Credentials {
+        S3Credentials::Static {
+            access_key_id: self.s3.access_key().to_owned(),
+            secret_access_key: self.s3.secret_key().to_owned(),
+        }
+    }
+
     /// Messages in a queue: ready, in flight or delayed.
     pub async fn depth(&self, queue: &str) -> u64 {
         let transport = self.transport().await;
@@ -264,6 +299,7 @@ impl System {
             ("WEBHOOKS_QUEUE", WEBHOOKS.to_owned()),
             ("CATALOG_URL", url_of(Part::Catalog)),
             ("ORDERS_URL", url_of(Part::Orders(1))),
+            ("DOCUMENTS_URL", url_of(Part::Documents)),
             ("AUTH_JWKS", self.issuer.jwks()),
             ("AUTH_ISSUER", ISSUER.to_owned()),
             ("AUTH_AUDIENCE", AUDIENCE.to_owned()),
@@ -272,7 +308,15 @@ impl System {
             Part::Gateway | Part::SecondGateway => return env,
             Part::Catalog => "catalog",
             Part::Orders(_) => "orders",
+            Part::Documents => "documents",
         };
+        if part == Part::Documents {
+            env = env
+                .with("AWS_ENDPOINT_URL_S3", self.s3.url())
+                .with("DOCUMENTS_BUCKET", BUCKET)
+                .with("SHOP", SHOP);
+        }
+        // The proxy leads to the server of all databases.
         let via: SocketAddr = self.postgres_proxy.address();
         env = env.with("DATABASE_URL", self.databases[owner].url_via(via));
         env
@@ -287,8 +331,22 @@ fn credentials() -> SqsCredentials {
     }
 }
 
-async fn serve(part: Part, env: Env, stop: CancellationToken) {
+async fn serve(part: Part, env: Env, s3_keys: S3Credentials, stop: CancellationToken) {
     match part {
+        Part::Documents => {
+            let mut config =
+                steelyard_documents::Config::from_env(&env).expect("documents' settings");
+            config.s3.credentials = s3_keys;
+            if let Some(issuing) = &mut config.issuing {
+                issuing.sqs.credentials = credentials();
+            }
+            let deps = steelyard_documents::Deps::connect(&config, Metrics::detached())
+                .await
+                .expect("the listeners of documents");
+            steelyard_documents::run(deps, stop)
+                .await
+                .expect("documents runs");
+        }
         Part::Catalog => {
             let config = steelyard_catalog::Config::from_env(&env).expect("catalog's settings");
             steelyard_catalog::run(&config, Metrics::detached(), stop)

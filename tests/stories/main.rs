@@ -1,5 +1,6 @@
 //! What a shop relies on, told from the outside and proved on the whole system.
 
+mod documents;
 mod lifecycle;
 mod once;
 mod operators;

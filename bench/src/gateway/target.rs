@@ -66,9 +66,10 @@ impl Target {
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("ORDERS_QUEUE", "orders.fifo")
             .env("REDIS_URL", redis.url())
-            // Neither is asked for an order to be taken.
+            // None is asked for an order to be taken.
             .env("CATALOG_URL", "http://127.0.0.1:9")
             .env("ORDERS_URL", "http://127.0.0.1:9")
+            .env("DOCUMENTS_URL", "http://127.0.0.1:9")
             .env("SERVICE_TOKEN", "the token of the benchmark")
             .env("AUTH_JWKS", keys.jwks())
             .env("AUTH_ISSUER", ISSUER)

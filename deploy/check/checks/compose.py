@@ -15,8 +15,8 @@ SDK = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"}
 COMPOSE = {"COMPOSE_PROFILES"}
 # Between the service's own end and the platform's kill.
 STOP_SLACK_SECONDS = 5
-# Read by others than the services: who issues tokens, and where browsers get images.
-ELSEWHERE = {"AUTH_ISSUER", "MEDIA_BASE_URL"}
+# For those who are outside of the file: who issues tokens, where browsers get images, and customers their documents.
+ELSEWHERE = {"AUTH_ISSUER", "MEDIA_BASE_URL", "S3_PUBLIC_URL"}
 # URLs of peers, with the service that they must lead to.
 PEERS = {"CATALOG_URL": "catalog", "ORDERS_URL": "orders", "DOCUMENTS_URL": "documents"}
 

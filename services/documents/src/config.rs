@@ -26,10 +26,14 @@ pub struct Config {
     pub listen: Listen,
     /// `DATABASE_URL`: Postgres; the tables are in the schema `documents`.
     pub database_url: Secret,
-    /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 6.
+    /// `DATABASE_CONNECTIONS_MAX`: 2–100, default 6; the worker has as many, and the queries as many again.
     pub database_connections_max: u32,
+    /// `SERVICE_TOKEN`: what internal calls have to show, at least 16 characters.
+    pub service_token: Secret,
     /// `AWS_REGION`, `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.
     pub s3: S3Config,
+    /// `S3_PUBLIC_URL`: the same S3 as customers reach it; URLs of files name it. As `s3` when unset.
+    pub s3_public_url: Option<String>,
     /// `DOCUMENTS_BUCKET`: where files are kept.
     pub bucket: String,
     /// What it issues documents with; nothing is issued when `SHOP` is unset.
@@ -88,6 +92,7 @@ impl Config {
         let listen = Listen::read(&mut reader, PORT, ADMIN_PORT);
         let database_url = reader.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
         let database_connections_max = reader.within("DATABASE_CONNECTIONS_MAX", 6, 2..=100);
+        let service_token = reader.secret("SERVICE_TOKEN", 16);
         let region: Option<String> = reader.optional("AWS_REGION");
         let sqs_url = endpoint(&mut reader, env, "AWS_ENDPOINT_URL");
         let s3_url = endpoint(&mut reader, env, "AWS_ENDPOINT_URL_S3");
@@ -96,6 +101,7 @@ impl Config {
             endpoint_url: s3_url.or_else(|| sqs_url.clone()),
             credentials: S3Credentials::DefaultChain,
         };
+        let s3_public_url = endpoint(&mut reader, env, "S3_PUBLIC_URL");
         let bucket = reader.required("DOCUMENTS_BUCKET");
         let sqs = SqsConfig {
             region,
@@ -111,7 +117,9 @@ impl Config {
                 listen,
                 database_url: database_url?,
                 database_connections_max,
+                service_token: service_token?,
                 s3,
+                s3_public_url,
                 bucket: bucket?,
                 issuing: match issuing {
                     Some(issuing) => Some(issuing?),
@@ -119,6 +127,17 @@ impl Config {
                 },
             })
         })
+    }
+}
+
+impl Config {
+    /// S3 as customers reach it.
+    pub(crate) fn s3_public(&self) -> S3Config {
+        let public = self.s3_public_url.clone();
+        S3Config {
+            endpoint_url: public.or_else(|| self.s3.endpoint_url.clone()),
+            ..self.s3.clone()
+        }
     }
 }
 
@@ -224,6 +243,7 @@ mod tests {
     fn complete() -> Env {
         Env::of([
             ("DATABASE_URL", "postgres://localhost/steelyard"),
+            ("SERVICE_TOKEN", "a token for services"),
             ("DOCUMENTS_BUCKET", "documents"),
         ])
     }
@@ -232,7 +252,7 @@ mod tests {
     fn everything_that_is_missing_is_named_at_once() {
         assert_eq!(
             faults(&Env::default()),
-            ["DATABASE_URL", "DOCUMENTS_BUCKET"]
+            ["DATABASE_URL", "SERVICE_TOKEN", "DOCUMENTS_BUCKET"]
         );
         let issuing = complete().with("SHOP", SHOP).with("THEME", "/nowhere");
         assert_eq!(faults(&issuing), ["THEME", "DOCUMENTS_QUEUE"]);
@@ -242,6 +262,18 @@ mod tests {
     fn without_a_shop_nothing_is_issued() {
         let config = Config::from_env(&complete()).expect("complete");
         assert!(config.issuing.is_none());
+    }
+
+    #[test]
+    fn files_are_fetched_where_customers_reach_them() {
+        let env = complete().with("AWS_ENDPOINT_URL", "http://inside:4566");
+        let url = |env: &Env| {
+            let config = Config::from_env(env).expect("complete");
+            config.s3_public().endpoint_url
+        };
+        assert_eq!(url(&env).as_deref(), Some("http://inside:4566/"));
+        let env = env.with("S3_PUBLIC_URL", "https://files.shop.example");
+        assert_eq!(url(&env).as_deref(), Some("https://files.shop.example/"));
     }
 
     #[test]

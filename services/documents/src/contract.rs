@@ -51,7 +51,8 @@ fn needs() -> Needs {
         ],
         buckets: vec![Bucket {
             setting: "DOCUMENTS_BUCKET",
-            actions: &["s3:PutObject", "s3:PutObjectTagging"],
+            // Files are fetched by URLs that this role signs.
+            actions: &["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"],
             // The breaker asks whether the bucket is there.
             bucket_actions: &["s3:ListBucket"],
         }],

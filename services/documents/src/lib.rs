@@ -9,17 +9,21 @@
 //! |---|---|
 //! | [`config`], [`shop`] | settings; who issues, on which terms, under which numbers |
 //! | [`worker`] | takes events from `documents.fifo` and makes documents of them |
+//! | `http` | lists, searches, and ways to the files, for the gateway |
 //! | [`db`] | the schema `documents`, partitioned by month |
+//! | [`words`] | how texts and searches are cut |
 //! | [`preview`] | `documents preview`: a sample under a theme |
 
 pub mod config;
 mod contract;
 pub mod db;
+mod http;
 mod kind;
 mod model;
 pub mod preview;
 mod service;
 pub mod shop;
+pub mod words;
 pub mod worker;
 
 pub use config::{ADMIN_PORT, Config, PORT};

@@ -8,6 +8,7 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::kind::Kind;
+use crate::words;
 
 /// Of the text that a search finds a document by; what comes after is not found.
 const WORDS_BYTES_MAX: usize = 4_096;
@@ -96,8 +97,7 @@ impl Model {
                 });
             }
         }
-        // Postgres takes every character but this one.
-        words.replace('\0', " ")
+        words::cut(&words)
     }
 
     /// The day that it bears.

@@ -3,22 +3,22 @@
 use std::io;
 use std::time::Duration;
 
-use axum::Router;
 use sqlx::PgPool;
 use steelyard_objects::Bucket;
 use steelyard_paper::{Press, RenderError};
 use steelyard_queue::{Consumer, ConsumerOptions, Handle, SqsTransport};
-use steelyard_runtime::http::{Doors, Health, OpenError, envelope};
+use steelyard_runtime::config::Secret;
+use steelyard_runtime::http::{Doors, Health, Listen, OpenError};
 use steelyard_runtime::telemetry::Metrics;
-use steelyard_store::{Database, InvalidUrl, MigrateError, PoolOptions};
+use steelyard_store::{Database, InvalidUrl, MigrateError, PoolOptions, connect};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Issuing, Limits};
 use crate::db::{self, months};
+use crate::http;
 use crate::worker::{Printer, Worker, guarded_tap};
 
-const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How long requests in hand may take after the stop.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(12);
 /// The worker is alive if a poll succeeded within this time.
@@ -66,7 +66,10 @@ pub struct Deps {
     doors: Doors,
     metrics: Metrics,
     database: Database,
+    queries: PgPool,
     bucket: Bucket,
+    public: Bucket,
+    service_token: Secret,
     desk: Option<Desk>,
 }
 
@@ -115,14 +118,30 @@ impl Deps {
             ..PoolOptions::new("documents")
         };
         let database = Database::new(config.database_url.expose(), &options, db::migrations())?;
+        let options = PoolOptions {
+            application_name: "documents-queries",
+            // The tables have a partition a month, for years.
+            plans_are_kept: true,
+            ..options
+        };
+        let queries = connect(config.database_url.expose(), &options)?;
         Ok(Self {
             doors: Doors::open(&config.listen).await?,
             metrics,
             database,
+            queries,
             // On the heap once, instead of in every caller's future.
             bucket: Box::pin(Bucket::connect(config.s3.clone(), &config.bucket)).await,
+            public: Box::pin(Bucket::connect(config.s3_public(), &config.bucket)).await,
+            service_token: config.service_token.clone(),
             desk: config.issuing.as_ref().map(Desk::open).transpose()?,
         })
+    }
+
+    /// Where it listens (a port 0 has become a number).
+    #[must_use]
+    pub const fn addrs(&self) -> Listen {
+        self.doors.addrs()
     }
 }
 
@@ -140,7 +159,10 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         doors,
         metrics,
         database,
+        queries,
         bucket,
+        public,
+        service_token,
         desk,
     } = deps;
     tracing::info!(api = %doors.addrs().api, admin = %doors.addrs().admin, "serving");
@@ -151,7 +173,12 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
             None
         }
     };
-    let routes = envelope(Router::new(), BODY_BYTES_MAX);
+    let app = http::App {
+        database: database.clone(),
+        queries: queries.clone(),
+        public,
+    };
+    let routes = http::routes(app, service_token);
     let health = health(&database, consumer.as_ref().map(Consumer::handle));
     let (worked, served) = (CancellationToken::new(), CancellationToken::new());
     let issue = async {
@@ -180,6 +207,7 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
     };
     let tend = async { database.tend(served.clone()).await.map_err(Error::from) };
     tokio::try_join!(issue, serve, keep, tend)?;
+    queries.close().await;
     database.pool().close().await;
     Ok(())
 }

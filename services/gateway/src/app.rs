@@ -27,6 +27,7 @@ pub(crate) struct App {
     pub(crate) watch: Watch,
     pub(crate) orders: Internal,
     pub(crate) catalog: Internal,
+    pub(crate) documents: Internal,
     pub(crate) copies: Copies,
     /// Questions to the catalog, each asked once for all who wait.
     pub(crate) flights: Arc<Flights>,
@@ -41,7 +42,7 @@ pub(crate) struct App {
 }
 
 impl Caller {
-    /// Whether the caller may see every customer's orders.
+    /// Whether the caller may see every customer's orders and documents.
     pub(crate) fn sees_all(&self) -> bool {
         self.scopes
             .has_any(&[Scope::Storefront, Scope::OrdersManage])

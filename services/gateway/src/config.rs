@@ -39,6 +39,8 @@ pub struct Config {
     pub catalog: Url,
     /// `ORDERS_URL`.
     pub orders: Url,
+    /// `DOCUMENTS_URL`.
+    pub documents: Url,
     /// `SERVICE_TOKEN`: what internal calls show.
     pub service_token: Secret,
     /// Whose tokens are believed.
@@ -133,6 +135,7 @@ impl Config {
         let redis_url = reader.secret_like("REDIS_URL", str::parse::<RedisUrl>);
         let catalog = reader.http_url("CATALOG_URL");
         let orders = reader.http_url("ORDERS_URL");
+        let documents = reader.http_url("DOCUMENTS_URL");
         let service_token = reader.secret("SERVICE_TOKEN", 16);
         let jwks = reader.required("AUTH_JWKS");
         let issuer = reader.required("AUTH_ISSUER");
@@ -182,6 +185,7 @@ impl Config {
                 redis_url: redis_url?,
                 catalog: catalog?,
                 orders: orders?,
+                documents: documents?,
                 service_token: service_token?,
                 auth: AuthConfig {
                     jwks: jwks?,
@@ -213,6 +217,7 @@ mod tests {
                 "REDIS_URL",
                 "CATALOG_URL",
                 "ORDERS_URL",
+                "DOCUMENTS_URL",
                 "SERVICE_TOKEN",
                 "AUTH_JWKS",
                 "AUTH_ISSUER",

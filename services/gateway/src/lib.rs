@@ -12,7 +12,7 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/v1/orders…`, `/v1/products…`, `/v1/ops/…` | the API; `/openapi.json` describes it, `/docs` shows it, `/problems/{code}` explains its errors |
+//! | `/v1/orders…`, `/v1/products…`, `/v1/documents…`, `/v1/ops/…` | the API; `/openapi.json` describes it, `/docs` shows it, `/problems/{code}` explains its errors |
 //! | `/healthz`, `/readyz`, `/metrics` | on the admin address only |
 //!
 //! Configuration is by variables: see [`Config`].
@@ -22,6 +22,7 @@ mod auth;
 mod config;
 mod contract;
 mod deps;
+mod documents;
 mod intake;
 mod openapi;
 mod ops;

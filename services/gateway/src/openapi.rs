@@ -32,6 +32,7 @@ The scopes named with a route are alternatives: a token needs one of them.";
         (name = "orders", description = "Place, follow and change orders"),
         (name = "products", description = "What is for sale"),
         (name = "reports", description = "Figures of sales"),
+        (name = "documents", description = "Invoices, credit notes, delivery notes"),
         (name = "ops", description = "Queues, dead letters, maintenance"),
     ),
     components(schemas(Problem)),

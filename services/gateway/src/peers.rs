@@ -92,6 +92,7 @@ pub(crate) fn refusal(peer: &Internal, status: StatusCode, body: &[u8]) -> HttpE
 pub(crate) fn down(peer: &'static str) -> HttpError {
     let code = match peer {
         "catalog" => "catalog_unavailable",
+        "documents" => "documents_unavailable",
         _ => "orders_unavailable",
     };
     HttpError::unavailable(code, "this cannot be answered at the moment", 2)

@@ -34,6 +34,18 @@ const ENTRIES: &[Entry] = &[
         "Try again after Retry-After. Orders are taken all the same.",
     ),
     (
+        "document_pending",
+        409,
+        "The document has its number, and its file is being made.",
+        "Try again in some seconds.",
+    ),
+    (
+        "documents_unavailable",
+        503,
+        "The documents service cannot be asked, or its database or store is away.",
+        "Try again after Retry-After. Orders are taken all the same.",
+    ),
+    (
         "idempotency_key_invalid",
         400,
         "The Idempotency-Key header is missing, given twice, or not 1–255 printable ASCII characters.",

@@ -20,12 +20,14 @@ use crate::intake::RateLimiter;
 use crate::ops::{self, Lines, Pace};
 use crate::products::{Copies, Flights};
 use crate::receipts::Receipts;
-use crate::{openapi, orders, problems, products, reports};
+use crate::{documents, openapi, orders, problems, products, reports};
 
 /// The largest body, imports aside.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How long the orders service may take: beyond that the receipt answers.
 const ORDERS_MAX: Duration = Duration::from_secs(3);
+/// How long the documents service may take.
+const DOCUMENTS_MAX: Duration = Duration::from_secs(8);
 /// How long messages and receipts in hand may take to leave after the last request.
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(5);
 
@@ -63,6 +65,12 @@ pub async fn run(config: Config, deps: Deps, stop: CancellationToken) -> anyhow:
             config.catalog.clone(),
             token.clone(),
             config.limits.catalog_max,
+        )?,
+        documents: Internal::new(
+            "documents",
+            config.documents.clone(),
+            token.clone(),
+            DOCUMENTS_MAX,
         )?,
         copies: Copies::new(
             config.limits.product_cache_bytes_max,
@@ -125,11 +133,13 @@ fn routes(app: Arc<App>) -> serde_json::Result<Router> {
     let (products, products_described) = products::routes(&app).split_for_parts();
     let (reports, reports_described) = reports::routes(&app).split_for_parts();
     let (import, import_described) = products::import_route(&app).split_for_parts();
+    let (documents, documents_described) = documents::routes(&app).split_for_parts();
     let mut document = openapi::document();
     for part in [
         orders_described,
         products_described,
         import_described,
+        documents_described,
         operations_described,
         reports_described,
     ] {
@@ -138,6 +148,7 @@ fn routes(app: Arc<App>) -> serde_json::Result<Router> {
     let routes = orders::deadline(orders)
         .merge(products::deadline(products))
         .merge(import)
+        .merge(documents::deadline(documents))
         .merge(ops::deadline(operations))
         .merge(reports::deadline(reports))
         .merge(openapi::routes(&document)?)

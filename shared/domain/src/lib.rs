@@ -11,6 +11,7 @@
 //! | [`order`] | what a shop may order, the order's states, the order as the API shows it |
 //! | [`command`] | what travels on `orders.fifo` |
 //! | [`event`] | what leaves through the outbox |
+//! | [`document`] | invoices and other papers, as lists show them |
 //! | [`tax`], [`totals`] | rates per category and country; sums that add up to the cent |
 //! | [`api`] | problem documents, lists, receipts, products |
 //! | [`internal`] | calls between services |
@@ -20,6 +21,7 @@
 
 pub mod api;
 pub mod command;
+pub mod document;
 pub mod event;
 pub mod fault;
 pub mod id;

@@ -174,6 +174,8 @@ async fn a_presigned_put_takes_just_what_was_signed() {
     let get = bucket.presign_get(PICTURE.key, TTL, Some("a b.png")).await;
     let got = reqwest::get(get.unwrap().url).await.unwrap();
     assert_eq!(got.status(), StatusCode::OK);
+    let named = "attachment; filename=\"a b.png\"; filename*=UTF-8''a%20b.png";
+    assert_eq!(got.headers()["content-disposition"], named);
     assert_eq!(got.text().await.unwrap(), "12345");
     drop(server);
 }

@@ -22,6 +22,9 @@ pub struct PoolOptions {
     pub acquire_max: Duration,
     /// Longest run of one statement (`statement_timeout`).
     pub statement_max: Duration,
+    /// A statement is planned once per connection, whatever its values (`plan_cache_mode`): for tables of many partitions,
+    /// where a plan takes longer than what it is for.
+    pub plans_are_kept: bool,
 }
 
 impl PoolOptions {
@@ -34,6 +37,7 @@ impl PoolOptions {
             connections_max: 8,
             acquire_max: Duration::from_secs(3),
             statement_max: Duration::from_secs(10),
+            plans_are_kept: false,
         }
     }
 }
@@ -49,6 +53,11 @@ pub struct InvalidUrl;
 /// [`InvalidUrl`] when the text is no Postgres URL.
 pub fn connect(url: &str, options: &PoolOptions) -> Result<PgPool, InvalidUrl> {
     let connect: PgConnectOptions = url.parse().map_err(|_| InvalidUrl)?;
+    let plans = if options.plans_are_kept {
+        "force_generic_plan"
+    } else {
+        "auto"
+    };
     let connect = connect
         .application_name(options.application_name)
         .options([
@@ -57,6 +66,7 @@ pub fn connect(url: &str, options: &PoolOptions) -> Result<PgPool, InvalidUrl> {
                 "statement_timeout",
                 options.statement_max.as_millis().to_string(),
             ),
+            ("plan_cache_mode", plans.to_owned()),
         ])
         .disable_statement_logging();
     let pool = PgPoolOptions::new()

@@ -7,12 +7,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, HeaderValue,
+};
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3Result, s3_error};
+use s3s::{Body, HttpError, HttpResponse, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -163,6 +168,37 @@ impl Drop for Server {
     }
 }
 
+/// Answers with the headers that `response-…` parameters ask for, which s3s-fs does not know. They are signed with the rest
+/// of the URL.
+async fn answer(
+    service: S3Service,
+    request: hyper::Request<Incoming>,
+) -> Result<HttpResponse, HttpError> {
+    let asked = asked_headers(request.uri().query().unwrap_or_default());
+    let mut response = service.call(request.map(Body::from)).await?;
+    if response.status().is_success() {
+        for (name, value) in asked {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+fn asked_headers(query: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let parameters = form_urlencoded::parse(query.as_bytes());
+    let asked = parameters.filter_map(|(name, value)| {
+        let name = match &*name {
+            "response-cache-control" => CACHE_CONTROL,
+            "response-content-disposition" => CONTENT_DISPOSITION,
+            "response-content-language" => CONTENT_LANGUAGE,
+            "response-content-type" => CONTENT_TYPE,
+            _ => return None,
+        };
+        Some((name, HeaderValue::from_str(&value).ok()?))
+    });
+    asked.collect()
+}
+
 async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = tokio::task::JoinSet::new();
@@ -172,8 +208,11 @@ async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToke
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service.clone());
+        let service = service.clone();
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| answer(service.clone(), request)),
+        );
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {

@@ -3,12 +3,16 @@
 //! **Invariant:** a number and the document that has it are written in one transaction with the inbox row of the event
 //! that asked for it: so each event has one document, and each number has one.
 
+mod audit;
 mod issue;
+mod list;
 pub mod months;
 mod read;
 mod store;
 
+pub use audit::{Given, write_down};
 pub use issue::{Asked, Issued, issue};
+pub use list::{Amount, Filter, Listed, get, list};
 pub use read::{Charged, invoices_of, without_file};
 pub use store::{Stored, stored};
 
@@ -25,5 +29,6 @@ pub fn migrations() -> Migrator {
             "documents",
             include_str!("../../migrations/0002_documents.sql"),
         ),
+        (3, "lists", include_str!("../../migrations/0003_lists.sql")),
     ])
 }

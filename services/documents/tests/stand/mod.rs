@@ -1,5 +1,7 @@
 //! The service with a real Postgres, an SQS server and an S3 server, the last behind a proxy that fails on demand.
+#![expect(dead_code, reason = "each test file uses a part of the stand")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -11,7 +13,8 @@ use steelyard_domain::order::{HistoryEntry, Order, OrderStatus};
 use steelyard_objects::{Bucket, S3Config, S3Credentials};
 use steelyard_paper::sample;
 use steelyard_queue::{OutgoingMessage, SqsConfig, SqsTransport, Transport as _};
-use steelyard_runtime::config::Env;
+use steelyard_runtime::client::Internal;
+use steelyard_runtime::config::{Env, Secret};
 use steelyard_runtime::http::Listen;
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_testkit::{TestDatabase, TestS3, wait_for};
@@ -25,6 +28,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(90);
 const QUEUE: &str = "documents.fifo";
 const BUCKET: &str = "documents";
 const DEAD: &str = "documents-dead-letters.fifo";
+const TOKEN: &str = "a service token of the tests";
 const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shop.example.toml");
 
 pub(crate) struct Stand {
@@ -39,6 +43,8 @@ pub(crate) struct Stand {
     pub(crate) bucket: Bucket,
     transport: SqsTransport,
     config: Config,
+    /// Where the service that was started last answers.
+    api: Option<SocketAddr>,
     running: Vec<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -70,6 +76,7 @@ impl Stand {
         .await;
         let env = Env::of([
             ("SHOP", SHOP),
+            ("SERVICE_TOKEN", TOKEN),
             ("DATABASE_URL", database.url.as_str()),
             ("DOCUMENTS_BUCKET", BUCKET),
             ("DOCUMENTS_QUEUE", QUEUE),
@@ -99,6 +106,7 @@ impl Stand {
             bucket,
             transport,
             config,
+            api: None,
             running: Vec::new(),
         }
     }
@@ -113,10 +121,17 @@ impl Stand {
         let deps = Deps::connect(&self.config, Metrics::detached())
             .await
             .unwrap();
+        self.api = Some(deps.addrs().api);
         let stop = CancellationToken::new();
         let served = run(deps, stop.clone());
         let task = tokio::spawn(async move { served.await.unwrap() });
         self.running.push((stop, task));
+    }
+
+    /// Calls it as the gateway does.
+    pub(crate) fn client(&self) -> Internal {
+        let base = format!("http://{}", self.api.unwrap()).parse().unwrap();
+        Internal::new("documents", base, Secret::new(TOKEN), SOON).unwrap()
     }
 
     /// Stops all services as a deploy does.

@@ -19,7 +19,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::allowed;
-pub(crate) use read::CACHE_STATUS;
+pub(crate) use place::other_customer;
+pub(crate) use read::{CACHE_STATUS, confined_to};
 
 /// Longest answer: the longest wait that a caller may ask for, and the queue's own deadline.
 const ANSWER_MAX: Duration = Duration::from_secs(35);

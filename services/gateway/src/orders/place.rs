@@ -226,7 +226,7 @@ pub(super) fn not_a_customer() -> HttpError {
 }
 
 /// 403 for a customer who names another.
-pub(super) fn other_customer(place: &str) -> HttpError {
+pub(crate) fn other_customer(place: &str) -> HttpError {
     let detail = "a customer acts for nobody else";
     HttpError::new(StatusCode::FORBIDDEN, "other_customer", detail).at(
         place,

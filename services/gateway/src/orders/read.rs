@@ -106,8 +106,8 @@ pub(super) enum Found {
     },
 }
 
-/// Whose orders the caller is confined to; `None` is everyone's.
-pub(super) fn confined_to(caller: &Caller) -> Result<Option<&CustomerId>, HttpError> {
+/// Whose orders and documents the caller is confined to; `None` is everyone's.
+pub(crate) fn confined_to(caller: &Caller) -> Result<Option<&CustomerId>, HttpError> {
     if caller.sees_all() {
         return Ok(None);
     }

@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 
 pub(crate) use copies::Copies;
 pub(crate) use flights::Flights;
+pub(crate) use write::by;
 
 use crate::app::App;
 use crate::auth::{allowed, public};

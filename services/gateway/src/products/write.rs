@@ -199,8 +199,8 @@ fn too_large(bytes_max: u64) -> HttpError {
     HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
-/// Names who asks for a change.
-pub(super) fn by(request: RequestBuilder, caller: &Caller) -> RequestBuilder {
+/// Names who asks, for the audit of the service that is asked.
+pub(crate) fn by(request: RequestBuilder, caller: &Caller) -> RequestBuilder {
     let name = utf8_percent_encode(&caller.subject, SEGMENT).to_string();
     request.header(ON_BEHALF_OF, name)
 }

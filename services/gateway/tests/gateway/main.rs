@@ -5,6 +5,7 @@ mod access;
 mod bad_input;
 mod cache;
 mod commands;
+mod documents;
 mod draining;
 mod fuzz;
 mod images;

@@ -89,6 +89,7 @@ async fn the_process_is_healthy_while_everything_else_is_down_and_stops_when_tol
         ("REDIS_URL", "redis://127.0.0.1:9"),
         ("CATALOG_URL", nowhere),
         ("ORDERS_URL", nowhere),
+        ("DOCUMENTS_URL", nowhere),
         ("SERVICE_TOKEN", "a service token of the tests"),
         ("AUTH_JWKS", jwks.as_str()),
         ("AUTH_ISSUER", ISSUER),

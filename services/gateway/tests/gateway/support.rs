@@ -49,6 +49,7 @@ pub(crate) struct Setting {
     pub(crate) redis: String,
     pub(crate) orders: String,
     pub(crate) catalog: String,
+    pub(crate) documents: String,
     pub(crate) limits: Limits,
     pub(crate) jwks: Option<JwksSource>,
     /// Another gateway's, so that both believe the same tokens.
@@ -65,6 +66,7 @@ impl Default for Setting {
             redis: NO_REDIS.to_owned(),
             orders: NOWHERE.to_owned(),
             catalog: NOWHERE.to_owned(),
+            documents: NOWHERE.to_owned(),
             limits: Limits {
                 stop_notice: Duration::ZERO,
                 drain_max: Duration::from_secs(5),
@@ -92,6 +94,7 @@ impl Setting {
             redis_url: Secret::new(self.redis),
             catalog: self.catalog.parse().unwrap(),
             orders: self.orders.parse().unwrap(),
+            documents: self.documents.parse().unwrap(),
             service_token: Secret::new(SERVICE_TOKEN),
             auth: AuthConfig {
                 jwks: self.jwks.unwrap_or(JwksSource::Inline(issuer.jwks())),

@@ -58,6 +58,8 @@ impl Shared<'_> {
         if let Part::Gateway(number) = part {
             let orders = address(self.ports[&Part::Orders(number)]);
             tell("ORDERS_URL", format!("http://{orders}"));
+            // There is none here.
+            tell("DOCUMENTS_URL", "http://127.0.0.1:9".to_owned());
         }
         for (name, value) in SHORT {
             tell(name, value.to_owned());

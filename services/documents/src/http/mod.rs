@@ -1,0 +1,70 @@
+//! What the gateway asks: lists, searches, one document, the way to its file.
+//!
+//! **Invariant:** a URL of a file is written into the audit before anybody has it.
+
+mod content;
+mod documents;
+mod query;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use sqlx::PgPool;
+use steelyard_domain::internal::paths;
+use steelyard_objects::Bucket;
+use steelyard_runtime::config::Secret;
+use steelyard_runtime::http::{HttpError, envelope, require_service_token, with_deadline};
+use steelyard_store::{Database, is_outage};
+
+/// Longest answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// Queries take no body.
+const BODY_BYTES_MAX: usize = 16 * 1_024;
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    /// Whether the schema is there.
+    pub(crate) database: Database,
+    /// For queries only: they never wait for a connection that the worker has.
+    pub(crate) queries: PgPool,
+    /// Signs what leads to files, as customers reach them.
+    pub(crate) public: Bucket,
+}
+
+impl App {
+    fn queries(&self) -> Result<&PgPool, HttpError> {
+        if self.database.is_migrated() {
+            Ok(&self.queries)
+        } else {
+            Err(database_away())
+        }
+    }
+}
+
+/// All routes, for peers that hold `token`.
+pub(crate) fn routes(app: App, token: Secret) -> Router {
+    let one = format!("{}/{{id}}", paths::DOCUMENTS);
+    let routes = Router::new()
+        .route(paths::DOCUMENTS, get(documents::list))
+        .route(&one, get(documents::get))
+        .route(&format!("{one}/content"), get(content::get))
+        .with_state(app);
+    let routes = with_deadline(require_service_token(routes, token), ANSWER_MAX);
+    envelope(routes, BODY_BYTES_MAX)
+}
+
+fn database_away() -> HttpError {
+    HttpError::unavailable("database_away", "the database of documents is away", 1)
+}
+
+/// An outage is a 503; anything else that Postgres refuses is a mistake of ours, and is logged.
+fn of_sql(error: &sqlx::Error) -> HttpError {
+    if is_outage(error) {
+        tracing::warn!(%error, "the database is away");
+        return database_away();
+    }
+    tracing::error!(%error, "the database refused a query");
+    HttpError::internal()
+}

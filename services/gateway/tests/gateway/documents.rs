@@ -1,0 +1,148 @@
+//! Documents: passed on, to their customers and to those who see all.
+
+use reqwest::redirect::Policy;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Canned, Gateway, Peer, Setting, problem};
+
+const ID: &str = "01a22ee6-b000-7000-8000-000000000001";
+
+async fn start() -> (Gateway, Peer) {
+    let documents = Peer::start().await;
+    let gateway = Setting {
+        documents: documents.url.clone(),
+        ..Setting::default()
+    };
+    let mut gateway = gateway.start().await;
+    let client = reqwest::Client::builder().no_proxy();
+    gateway.http = client.redirect(Policy::none()).build().unwrap();
+    (gateway, documents)
+}
+
+async fn get(gateway: &Gateway, sub: &str, scope: &str, path: &str) -> reqwest::Response {
+    let call = gateway.by(sub, scope, Method::GET, path);
+    call.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_customer_is_shown_its_own_and_staff_are_shown_what_they_ask_for() {
+    let (gateway, documents) = start().await;
+    let page = json!({"data": [{"id": ID}], "next_cursor": null});
+    let filters = "number=RE-1&from=2026-01-01&currency=GBP&total_min=1.50&q=a+b";
+    for query in [
+        "customer_id=17850".to_owned(),
+        format!("customer_id=17850&{filters}"),
+        filters.to_owned(),
+        String::new(),
+    ] {
+        let path = format!("/internal/documents?{query}");
+        documents.say(path.trim_end_matches('?'), Canned::json(&page));
+    }
+    for (sub, scope, query) in [
+        ("17850", "customer", ""),
+        ("17850", "customer", "?customer_id=17850"),
+        ("17850", "customer", &format!("?{filters}")),
+        ("shop", "storefront", "?customer_id=17850"),
+        ("support", "orders:manage", &format!("?{filters}")),
+        ("support", "orders:manage", ""),
+    ] {
+        let answer = get(&gateway, sub, scope, &format!("/v1/documents{query}")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{scope} {query}");
+        assert_eq!(answer.json::<Value>().await.unwrap(), page);
+    }
+    let seen = documents.seen();
+    let of_customers = seen.iter().take(3);
+    assert!(
+        of_customers
+            .into_iter()
+            .all(|seen| seen.path.contains("customer_id=17850")),
+        "{seen:?}"
+    );
+
+    let other = "/v1/documents?customer_id=12345";
+    let refused = problem(get(&gateway, "17850", "customer", other).await).await;
+    assert_eq!(refused["code"], "other_customer");
+    let wrong = "/v1/documents?limit=0&number=%00&customer_id=%20";
+    let refused = problem(get(&gateway, "shop", "storefront", wrong).await).await;
+    assert_eq!(refused["code"], "invalid_query");
+    assert_eq!(refused["errors"].as_array().unwrap().len(), 3, "{refused}");
+    assert_eq!(documents.seen().len(), seen.len());
+}
+
+#[tokio::test]
+async fn a_file_is_led_to_in_the_callers_name_and_nobody_keeps_the_way() {
+    let (gateway, documents) = start().await;
+    let url = "http://files.example/invoice?X-Amz-Signature=1";
+    let found = Canned {
+        status: 302,
+        headers: vec![
+            ("location", url.to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ],
+        body: String::new(),
+    };
+    let internal = format!("/internal/documents/{ID}/content");
+    documents.say(&internal, found.clone());
+    documents.say(&format!("{internal}?customer_id=J%C3%BCrgen"), found);
+    let path = format!("/v1/documents/{ID}/content");
+    for (sub, scope) in [("Jürgen", "customer"), ("support", "orders:manage")] {
+        let answer = get(&gateway, sub, scope, &path).await;
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        assert_eq!(answer.headers()["location"], url);
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+    }
+    let named: Vec<_> = documents
+        .seen()
+        .iter()
+        .map(|seen| seen.headers["x-on-behalf-of"].clone())
+        .collect();
+    assert_eq!(named, ["J%C3%BCrgen", "support"]);
+}
+
+#[tokio::test]
+async fn what_the_service_refuses_is_said_and_what_is_no_id_is_not_asked_for() {
+    let (gateway, documents) = start().await;
+    let internal = format!("/internal/documents/{ID}/content?customer_id=alice");
+    documents.say(&internal, Canned::problem(409, "document_pending"));
+    let path = format!("/v1/documents/{ID}/content");
+    let refused = problem(get(&gateway, "alice", "customer", &path).await).await;
+    assert_eq!(refused["code"], "document_pending");
+    let page = gateway.call(Method::GET, refused["type"].as_str().unwrap());
+    assert_eq!(page.send().await.unwrap().status(), StatusCode::OK);
+    // The peer knows of no such document.
+    let other = format!("/v1/documents/{ID}");
+    let missing = problem(get(&gateway, "alice", "customer", &other).await).await;
+    assert_eq!(missing["code"], "not_found");
+
+    let asked = documents.seen().len();
+    for no_id in ["x", "..%2Forders", "01a22ee6b00070008000000000000001"] {
+        for path in [
+            format!("/v1/documents/{no_id}"),
+            format!("/v1/documents/{no_id}/content"),
+        ] {
+            let answer = get(&gateway, "alice", "customer", &path).await;
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+    assert_eq!(documents.seen().len(), asked);
+}
+
+#[tokio::test]
+async fn while_the_service_is_down_nothing_is_known() {
+    let gateway = Gateway::start().await;
+    for path in [
+        "/v1/documents".to_owned(),
+        format!("/v1/documents/{ID}/content"),
+    ] {
+        let answer = get(&gateway, "alice", "customer", &path).await;
+        assert!(answer.headers().contains_key("retry-after"));
+        let refused = problem(answer).await;
+        assert_eq!(
+            (&refused["status"], &refused["code"]),
+            (&json!(503), &json!("documents_unavailable"))
+        );
+        let page = gateway.call(Method::GET, refused["type"].as_str().unwrap());
+        assert_eq!(page.send().await.unwrap().status(), StatusCode::OK);
+    }
+}

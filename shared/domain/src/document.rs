@@ -1,0 +1,71 @@
+//! Documents as the API shows them.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use time::{Date, OffsetDateTime};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::id::OrderId;
+
+time::serde::format_description!(iso_date, Date, "[year]-[month]-[day]");
+
+/// What is known of a document. Its file is at `/v1/documents/{id}/content`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Document {
+    /// Its id. Ids sort by the time of issue.
+    pub id: Uuid,
+    /// `invoice`, `credit_note`, `delivery_note`; other words may come.
+    #[schema(example = "invoice")]
+    pub kind: String,
+    /// The number that it bears.
+    #[schema(example = "RE-2026-000001")]
+    pub number: String,
+    /// The day that it bears.
+    #[serde(with = "iso_date")]
+    #[schema(value_type = String, format = Date)]
+    pub issued_on: Date,
+    /// Whose it is.
+    pub customer_id: String,
+    /// Of which order; absent on what was issued elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
+    /// The currency of `total`; both are absent where nothing is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "GBP")]
+    pub currency: Option<String>,
+    /// What it comes to, with tax.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "18.36")]
+    pub total: Option<Decimal>,
+    /// The language that it is in (BCP 47).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Whether its file is there.
+    pub state: DocumentState,
+    /// What its file is.
+    #[schema(example = "application/pdf")]
+    pub content_type: String,
+    /// The file's bytes, once it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<i64>,
+    /// Its pages, where they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<i32>,
+    /// Of the file's bytes, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// When it came here.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// Whether a document's file is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentState {
+    /// The document has its number; the file follows in moments.
+    Pending,
+    /// It can be fetched.
+    Stored,
+}

@@ -10,16 +10,26 @@
 //! | [`config`], [`shop`] | settings; who issues, on which terms, under which numbers |
 //! | [`worker`] | takes events from `documents.fifo` and makes documents of them |
 //! | [`db`] | the schema `documents`, partitioned by month |
-//! | [`preview`] | `documents preview`: a sample under a theme |
+//! | [`archive`] | packs, cold storage, restore, retention, legal holds |
+//! | [`import`] | documents that were made elsewhere, by a manifest |
+//! | [`migrate`] | documents out of a legacy table |
+//! | [`command`], [`preview`] | what people and ECS tasks run: `documents import`, `documents preview` … |
 
+pub mod archive;
+mod budget;
+pub mod command;
 pub mod config;
 mod contract;
 pub mod db;
+pub mod import;
 mod kind;
+pub mod migrate;
 mod model;
 pub mod preview;
 mod service;
 pub mod shop;
+pub mod stores;
+mod turn;
 pub mod worker;
 
 pub use config::{ADMIN_PORT, Config, PORT};

@@ -25,5 +25,16 @@ pub fn migrations() -> Migrator {
             "documents",
             include_str!("../../migrations/0002_documents.sql"),
         ),
+        (
+            10,
+            "imports",
+            include_str!("../../migrations/0010_imports.sql"),
+        ),
+        (
+            11,
+            "archive",
+            include_str!("../../migrations/0011_archive.sql"),
+        ),
+        (12, "blobs", include_str!("../../migrations/0012_blobs.sql")),
     ])
 }

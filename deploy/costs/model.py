@@ -88,6 +88,61 @@ def classic(orders):
     }
 
 
+# The archive that packs were made for: documents, KB each. What S3 adds to an object in the colder classes: 32 KB there, 8 KB
+# at the warm price; and the least that it bills in Glacier Instant Retrieval (S3 user guide).
+ARCHIVED, ARCHIVED_KB = 1_600_000, 50
+COLD_KB_MIN, HEAD_COLD_KB, HEAD_WARM_KB = 128, 32, 8
+PACK_MB = 128
+
+
+def gigabytes(objects, kilobytes):
+    return Decimal(objects) * kilobytes / 1_000_000
+
+
+def archive_options():
+    """Options with what they cost a month, and once to get there from S3 Standard, in USD."""
+    documents, warm = ARCHIVED, price("s3_gb")
+    packs = -(-documents * ARCHIVED_KB // (PACK_MB * 1_000))
+    size = gigabytes(documents, ARCHIVED_KB)
+    headed = lambda objects: (gigabytes(objects, HEAD_COLD_KB), gigabytes(objects, HEAD_WARM_KB) * warm)
+    # Every document is read once, every pack put, in parts of 8 MB, and read back.
+    packing = (documents * price("s3_get") + packs * (PACK_MB // 8) * (price("s3_put") + price("s3_get"))) / 1_000_000
+
+    def cold(per_gb, objects):
+        more, warm_part = headed(objects)
+        return (size + more) * per_gb + warm_part
+
+    into = lambda name, objects: price(name) * objects / 1_000_000
+    return {
+        "As they are, S3 Standard": (size * warm, Decimal(0), "at once"),
+        "As they are, Glacier Instant Retrieval": (
+            gigabytes(documents, COLD_KB_MIN) * price("s3_cold_gb"), into("s3_to_cold", documents), "at once"),
+        "As they are, Glacier Flexible Retrieval": (
+            cold(price("s3_flexible_gb"), documents), into("s3_to_flexible", documents), "3–5 hours"),
+        "As they are, Glacier Deep Archive": (
+            cold(price("s3_deep_gb"), documents), into("s3_to_deep", documents), "12 hours"),
+        "**Packs, Glacier Instant Retrieval**": (
+            size * price("s3_cold_gb"), packing + into("s3_to_cold", packs), "at once"),
+        "Packs, Glacier Flexible Retrieval": (
+            cold(price("s3_flexible_gb"), packs), packing + into("s3_to_flexible", packs), "3–5 hours"),
+        "Packs, Glacier Deep Archive": (
+            cold(price("s3_deep_gb"), packs), packing + into("s3_to_deep", packs), "12 hours"),
+    }
+
+
+def archive_table():
+    options = archive_options()
+    warm = next(iter(options.values()))[0]
+    cents = lambda amount: f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+    lines = ["| | a month | once | pays back after | is read |", "|---|---:|---:|---:|---|"]
+    for name, (monthly, once, read) in options.items():
+        saved = warm - monthly
+        months = (once / saved).quantize(Decimal(1), ROUND_HALF_UP) if once else None
+        months = "–" if months is None else f"{months} months" if months else "a month"
+        lines.append(f"| {name} | {cents(monthly)} | {cents(once)} | {months} | {read} |")
+    return "\n".join(lines)
+
+
 def dollars(amount):
     return f"{amount.quantize(Decimal(1), ROUND_HALF_UP):,}"
 
@@ -122,6 +177,14 @@ highly available form of `deploy/ecs` (two zones, a reader, two of each service)
 Web servers, workers and a message broker on machines that are always there, documents as binary columns in Postgres.
 
 {table(classic)}
+
+## The archive
+
+{ARCHIVED:,} documents of {ARCHIVED_KB} KB, by how they are kept (`ARCHIVE_CLASS`); packs of {PACK_MB} MB. In Postgres (RDS,
+Multi-AZ) they would cost {dollars(gigabytes(ARCHIVED, ARCHIVED_KB) * price("rds_gb"))} a month. By default S3's lifecycle rules never move objects below
+128 KB at all, and say nothing.
+
+{archive_table()}
 
 ## What to read from it
 

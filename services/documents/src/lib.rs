@@ -12,17 +12,27 @@
 //! | `http` | lists, searches, and ways to the files, for the gateway |
 //! | [`db`] | the schema `documents`, partitioned by month |
 //! | [`words`] | how texts and searches are cut |
-//! | [`preview`] | `documents preview`: a sample under a theme |
+//! | [`archive`] | packs, cold storage, restore, retention, legal holds |
+//! | [`import`] | documents that were made elsewhere, by a manifest |
+//! | [`migrate`] | documents out of a legacy table |
+//! | [`command`], [`preview`] | what people and ECS tasks run: `documents import`, `documents preview` … |
 
+pub mod archive;
+mod budget;
+pub mod command;
 pub mod config;
 mod contract;
 pub mod db;
 mod http;
+pub mod import;
 mod kind;
+pub mod migrate;
 mod model;
 pub mod preview;
 mod service;
 pub mod shop;
+pub mod stores;
+mod turn;
 pub mod words;
 pub mod worker;
 

@@ -140,16 +140,24 @@ impl Document {
     /// Where its file lies: `{kind}/{yyyy}/{mm}/{customer}/{id}.pdf`.
     #[must_use]
     pub fn object_key(&self) -> String {
-        let on = self.model.issued_on();
-        format!(
-            "{}/{:04}/{:02}/{}/{}.pdf",
-            self.kind.as_str(),
-            on.year(),
-            u8::from(on.month()),
-            safe(self.customer_id.as_str()),
-            self.id
+        object_key(
+            self.kind,
+            self.model.issued_on(),
+            &self.customer_id,
+            self.id,
         )
     }
+}
+
+/// Where the file of a document lies.
+pub(crate) fn object_key(kind: Kind, on: Date, customer: &CustomerId, id: Uuid) -> String {
+    format!(
+        "{}/{:04}/{:02}/{}/{id}.pdf",
+        kind.as_str(),
+        on.year(),
+        u8::from(on.month()),
+        safe(customer.as_str()),
+    )
 }
 
 /// A customer's id as one part of a key: no slash, no dots that climb.

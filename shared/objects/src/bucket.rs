@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
+use crate::cold::{Class, Restored};
 use crate::config::S3Config;
 use crate::error::{Error, call_error};
 
@@ -37,9 +38,9 @@ impl fmt::Debug for Bucket {
 /// How an object is kept, and what its readers are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    content_type: String,
-    cache_control: Option<&'static str>,
-    tags: Option<String>,
+    pub(crate) content_type: String,
+    pub(crate) cache_control: Option<&'static str>,
+    pub(crate) tags: Option<String>,
 }
 
 impl Kept {
@@ -86,6 +87,10 @@ pub struct Head {
     pub cache_control: Option<String>,
     /// Its size.
     pub bytes: u64,
+    /// How it is kept.
+    pub class: Class,
+    /// Whether an object of a class that is not read at once can be read now.
+    pub restored: Restored,
 }
 
 /// An entry of a list.
@@ -143,6 +148,21 @@ impl Bucket {
     /// # Errors
     /// See [`Error`]. After an outage the object may be there or not.
     pub async fn put(&self, key: &str, body: Bytes, kept: &Kept) -> Result<(), Error> {
+        let sha256 = Sha256::digest(&body).into();
+        self.put_hashed(key, body, sha256, kept).await
+    }
+
+    /// [`Bucket::put`] of bytes whose SHA-256 is known. S3 refuses them when it is another's.
+    ///
+    /// # Errors
+    /// See [`Bucket::put`].
+    pub async fn put_hashed(
+        &self,
+        key: &str,
+        body: Bytes,
+        sha256: [u8; 32],
+        kept: &Kept,
+    ) -> Result<(), Error> {
         let length = i64::try_from(body.len()).unwrap_or(i64::MAX);
         let put = self
             .client
@@ -153,7 +173,7 @@ impl Bucket {
             .set_cache_control(kept.cache_control.map(str::to_owned))
             .set_tagging(kept.tags.clone())
             .content_length(length)
-            .checksum_sha256(STANDARD.encode(Sha256::digest(&body)))
+            .checksum_sha256(STANDARD.encode(sha256))
             .body(ByteStream::from(body));
         put.send().await.map_err(|error| self.error(&error, key))?;
         Ok(())
@@ -206,6 +226,8 @@ impl Bucket {
                 content_type: head.content_type,
                 cache_control: head.cache_control,
                 bytes: bytes_of(head.content_length),
+                class: Class::of(head.storage_class.as_ref().map(AsRef::as_ref)),
+                restored: Restored::of(head.restore.as_deref()),
             })),
             Err(error) => match self.error(&error, key) {
                 Error::NotFound(_) => Ok(None),

@@ -109,6 +109,11 @@ fn classify(status: u16, code: &str, message: &str, bucket: &str, key: &str) -> 
             let (code, message) = named(if code.is_empty() { "Unavailable" } else { code });
             Error::Unavailable { code, message }
         }
+        // It is cold: to be restored first.
+        (_, "InvalidObjectState") => {
+            let (code, message) = named(code);
+            Error::Refused { code, message }
+        }
         (401 | 403, _) => {
             let (code, message) = named(if code.is_empty() {
                 "AccessDenied"
@@ -141,7 +146,13 @@ mod tests {
         ] {
             assert!(of(status, code).is_outage(), "{status} {code}");
         }
-        for (status, code) in [(404, "NoSuchKey"), (404, ""), (400, "BadDigest"), (416, "")] {
+        for (status, code) in [
+            (404, "NoSuchKey"),
+            (404, ""),
+            (400, "BadDigest"),
+            (416, ""),
+            (403, "InvalidObjectState"),
+        ] {
             assert!(!of(status, code).is_outage(), "{status} {code}");
         }
         assert_eq!(of(404, ""), Error::NotFound("a".to_owned()));

@@ -16,6 +16,8 @@
 //! | call | what |
 //! |---|---|
 //! | [`Bucket::put`], [`get`](Bucket::get), [`range`](Bucket::range), [`head`](Bucket::head) | one object, whole or in part, in memory and bounded |
+//! | [`Bucket::begin`] | an object of many parts, each in memory, none of it there before all are |
+//! | [`Bucket::set_class`], [`restore`](Bucket::restore) | cold storage: into it, and back for some days |
 //! | [`Bucket::list`], [`delete`](Bucket::delete) | a page of keys; a key that is not there is deleted, too |
 //! | [`Bucket::presign_get`], [`presign_put`](Bucket::presign_put), [`presign_post`](Bucket::presign_post) | requests that others may make without credentials |
 //!
@@ -26,11 +28,15 @@
 //! are off: it would sign the checksum of an empty body into a presigned `PUT`, which then takes no other.
 
 mod bucket;
+mod cold;
 mod config;
 mod error;
+mod multipart;
 mod presign;
 
 pub use bucket::{Bucket, Head, KEYS_MAX, Kept, Listed, Object};
+pub use cold::{Class, Restored, Speed};
 pub use config::{CALL_MAX, S3Config, S3Credentials};
 pub use error::Error;
+pub use multipart::{PART_BYTES_MIN, PartedUpload};
 pub use presign::{PRESIGNED_MAX, SignedForm, SignedRequest, Upload};

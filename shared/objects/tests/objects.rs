@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::StatusCode;
 use steelyard_objects::{
-    Bucket, Error, Head, Kept, S3Config, S3Credentials, SignedForm, SignedRequest, Upload,
+    Bucket, Class, Error, Head, Kept, PART_BYTES_MIN, Restored, S3Config, S3Credentials,
+    SignedForm, SignedRequest, Upload,
 };
 use steelyard_testkit::{TestS3, proxy, s3};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -65,6 +66,8 @@ async fn an_object_is_put_read_whole_and_in_part_listed_and_removed() {
         content_type: Some("image/webp".to_owned()),
         cache_control: Some("public, max-age=31536000, immutable".to_owned()),
         bytes: 10,
+        class: Class::Standard,
+        restored: Restored::Never,
     };
     assert_eq!(head, Some(expected));
 
@@ -77,6 +80,27 @@ async fn an_object_is_put_read_whole_and_in_part_listed_and_removed() {
     bucket.delete("a/1.webp").await.unwrap();
     bucket.delete("a/1.webp").await.unwrap();
     assert_eq!(keys("", None).await, ["a/2.webp", "b/3 ü.webp"]);
+}
+
+#[tokio::test]
+async fn an_object_of_parts_is_there_when_all_of_them_are() {
+    let (_server, bucket) = start().await;
+    let kept = Kept::new("application/zip");
+    let first = Bytes::from(vec![b'1'; PART_BYTES_MIN]);
+    let mut upload = bucket.begin("a.zip", &kept).await.unwrap();
+    upload.part(first.clone()).await.unwrap();
+    assert_eq!(bucket.head("a.zip").await.unwrap(), None);
+    upload.part(Bytes::from_static(b"2")).await.unwrap();
+    upload.complete().await.unwrap();
+    let head = bucket.head("a.zip").await.unwrap().unwrap();
+    assert_eq!(head.bytes, first.len() as u64 + 1);
+    let end = bucket.range("a.zip", head.bytes - 2..head.bytes).await;
+    assert_eq!(end.unwrap(), "12");
+
+    let mut given_up = bucket.begin("b.zip", &kept).await.unwrap();
+    given_up.part(first).await.unwrap();
+    bucket.abort("b.zip", given_up.id()).await.unwrap();
+    assert_eq!(bucket.head("b.zip").await.unwrap(), None);
 }
 
 #[tokio::test]

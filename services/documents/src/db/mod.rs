@@ -30,5 +30,16 @@ pub fn migrations() -> Migrator {
             include_str!("../../migrations/0002_documents.sql"),
         ),
         (3, "lists", include_str!("../../migrations/0003_lists.sql")),
+        (
+            4,
+            "imports",
+            include_str!("../../migrations/0004_imports.sql"),
+        ),
+        (
+            5,
+            "archive",
+            include_str!("../../migrations/0005_archive.sql"),
+        ),
+        (6, "blobs", include_str!("../../migrations/0006_blobs.sql")),
     ])
 }

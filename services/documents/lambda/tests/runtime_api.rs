@@ -1,0 +1,151 @@
+//! The real binary before a small stand-in for Lambda's runtime API (AWS Lambda developer guide, "Runtime API").
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use steelyard_objects::{Bucket, Kept, S3Config, S3Credentials};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::sync::{Mutex, mpsc};
+
+const SOON: Duration = Duration::from_secs(90);
+
+/// What the function is given next, and what it answered.
+struct Api {
+    events: Mutex<mpsc::Receiver<(Value, Duration)>>,
+    answers: mpsc::Sender<(String, Value)>,
+}
+
+async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
+    let event = api.events.lock().await.recv().await;
+    let Some((event, left)) = event else {
+        return std::future::pending().await;
+    };
+    let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    let deadline = now + i128::try_from(left.as_millis()).unwrap();
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (
+            "lambda-runtime-aws-request-id",
+            uuid::Uuid::new_v4().to_string(),
+        ),
+        ("lambda-runtime-deadline-ms", deadline.to_string()),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:eu-central-1:1:function:import".to_owned(),
+        ),
+    ] {
+        headers.insert(name, value.parse().unwrap());
+    }
+    (headers, Json(event))
+}
+
+async fn answered(
+    State(api): State<Arc<Api>>,
+    Path((_, how)): Path<(String, String)>,
+    Json(answer): Json<Value>,
+) -> StatusCode {
+    api.answers.send((how, answer)).await.unwrap();
+    StatusCode::ACCEPTED
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_s3_tells_of_is_imported_and_what_the_deadline_cut_off_goes_on() {
+    let database = steelyard_testkit::postgres().await;
+    let s3 = steelyard_testkit::s3(&["documents", "inbox"]).await;
+    let config = S3Config {
+        region: Some("eu-central-1".to_owned()),
+        endpoint_url: Some(s3.url()),
+        credentials: S3Credentials::Static {
+            access_key_id: s3.access_key().to_owned(),
+            secret_access_key: s3.secret_key().to_owned(),
+        },
+    };
+    let inbox = Bucket::connect(config, "inbox").await;
+    let mut manifest = "customer,kind,number,date,key,sha256\n".to_owned();
+    for i in 0..40 {
+        let content = format!("%PDF-1.7\n% {i}\nstartxref\n0\n%%EOF\n");
+        let sha256 = hex::encode(Sha256::digest(&content));
+        manifest += &format!("17850,invoice,L-{i},2026-10-05,{i}.pdf,{sha256}\n");
+        let kept = Kept::new("application/pdf");
+        inbox
+            .put(&format!("a b/{i}.pdf"), Bytes::from(content), &kept)
+            .await
+            .unwrap();
+    }
+    inbox
+        .put(
+            "a b/manifest.csv",
+            Bytes::from(manifest),
+            &Kept::new("text/csv"),
+        )
+        .await
+        .unwrap();
+
+    let (events, waiting) = mpsc::channel(1);
+    let (answers, mut answered_with) = mpsc::channel(1);
+    let api = Arc::new(Api {
+        events: Mutex::new(waiting),
+        answers,
+    });
+    let routes = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/{how}", post(answered))
+        .with_state(api);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let _function = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+        .env("AWS_LAMBDA_FUNCTION_NAME", "import")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env("DATABASE_URL", &database.url)
+        .env("DOCUMENTS_BUCKET", "documents")
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ENDPOINT_URL", s3.url())
+        .env("AWS_ACCESS_KEY_ID", s3.access_key())
+        .env("AWS_SECRET_ACCESS_KEY", s3.secret_key())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let event = json!({ "Records": [{ "eventName": "ObjectCreated:Put", "s3": {
+        "bucket": { "name": "inbox" }, "object": { "key": "a+b/manifest.csv" } } }] });
+    let mut invoke = async |left: Duration| {
+        events.send((event.clone(), left)).await.unwrap();
+        let answer = tokio::time::timeout(SOON, answered_with.recv()).await;
+        answer.expect("an answer in time").unwrap()
+    };
+
+    // No time but the reserve: it settles nothing, and says so.
+    let (how, answer) = invoke(Duration::from_secs(1)).await;
+    assert_eq!(how, "error", "{answer}");
+    let (how, answer) = invoke(SOON * 2).await;
+    assert_eq!(how, "response", "{answer}");
+    let expected = json!({ "rows": 40, "imported": 40, "known": 0, "refused": 0 });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&answer[0][name], value, "{answer}");
+    }
+    assert_eq!(answer[0]["source"], "s3://inbox/a b/manifest.csv");
+    // Events come more than once.
+    let (_, again) = invoke(SOON * 2).await;
+    assert_eq!(again, answer);
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM documents.documents")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(count, 40);
+}

@@ -9,6 +9,7 @@ use steelyard_queue::{SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Faults, Reader, Secret};
 use steelyard_runtime::http::Listen;
 
+use crate::archive::Options;
 use crate::shop::Shop;
 
 /// The port of the internal routes, when `LISTEN_ADDR` says nothing.
@@ -36,6 +37,8 @@ pub struct Config {
     pub s3_public_url: Option<String>,
     /// `DOCUMENTS_BUCKET`: where files are kept.
     pub bucket: String,
+    /// How what is archived is brought back: `ARCHIVE_READABLE`, `ARCHIVE_RESTORE_SPEED`.
+    pub archive: Options,
     /// What it issues documents with; nothing is issued when `SHOP` is unset.
     pub issuing: Option<Issuing>,
 }
@@ -103,6 +106,7 @@ impl Config {
         };
         let s3_public_url = endpoint(&mut reader, env, "S3_PUBLIC_URL");
         let bucket = reader.required("DOCUMENTS_BUCKET");
+        let archive = Options::read(&mut reader, env);
         let sqs = SqsConfig {
             region,
             endpoint_url: sqs_url,
@@ -121,6 +125,7 @@ impl Config {
                 s3,
                 s3_public_url,
                 bucket: bucket?,
+                archive,
                 issuing: match issuing {
                     Some(issuing) => Some(issuing?),
                     None => None,

@@ -14,6 +14,7 @@ use steelyard_store::{Database, InvalidUrl, MigrateError, PoolOptions, connect};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::Archive;
 use crate::config::{Config, Issuing, Limits};
 use crate::db::{self, months};
 use crate::http;
@@ -69,6 +70,7 @@ pub struct Deps {
     queries: PgPool,
     bucket: Bucket,
     public: Bucket,
+    archive: Archive,
     service_token: Secret,
     desk: Option<Desk>,
 }
@@ -125,13 +127,15 @@ impl Deps {
             ..options
         };
         let queries = connect(config.database_url.expose(), &options)?;
+        // On the heap once, instead of in every caller's future.
+        let bucket = Box::pin(Bucket::connect(config.s3.clone(), &config.bucket)).await;
         Ok(Self {
             doors: Doors::open(&config.listen).await?,
             metrics,
             database,
+            archive: Archive::new(queries.clone(), bucket.clone(), config.archive.clone()),
             queries,
-            // On the heap once, instead of in every caller's future.
-            bucket: Box::pin(Bucket::connect(config.s3.clone(), &config.bucket)).await,
+            bucket,
             public: Box::pin(Bucket::connect(config.s3_public(), &config.bucket)).await,
             service_token: config.service_token.clone(),
             desk: config.issuing.as_ref().map(Desk::open).transpose()?,
@@ -162,6 +166,7 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         queries,
         bucket,
         public,
+        archive,
         service_token,
         desk,
     } = deps;
@@ -177,6 +182,7 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         database: database.clone(),
         queries: queries.clone(),
         public,
+        archive,
     };
     let routes = http::routes(app, service_token);
     let health = health(&database, consumer.as_ref().map(Consumer::handle));

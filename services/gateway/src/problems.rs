@@ -34,10 +34,22 @@ const ENTRIES: &[Entry] = &[
         "Try again after Retry-After. Orders are taken all the same.",
     ),
     (
+        "document_archived",
+        409,
+        "The document's file is in cold storage.",
+        "Ask for it by POST /v1/documents/{id}/restore, which says when it can be fetched.",
+    ),
+    (
         "document_pending",
         409,
         "The document has its number, and its file is being made.",
         "Try again in some seconds.",
+    ),
+    (
+        "document_removed",
+        410,
+        "The document's file was removed when its retention time was over.",
+        "Nothing: what is known of it is still listed.",
     ),
     (
         "documents_unavailable",

@@ -68,4 +68,39 @@ pub enum DocumentState {
     Pending,
     /// It can be fetched.
     Stored,
+    /// It is in the archive. Its file may be fetched all the same, or must be restored first: `content` says which.
+    Archived,
+    /// Its file was removed when its retention time was over.
+    Removed,
+}
+
+/// How far a document's way back from the archive is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Restore {
+    /// Whether it can be fetched.
+    pub state: RestoreState,
+    /// Until when it can be fetched; absent on what is not archived.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub readable_until: Option<OffsetDateTime>,
+    /// When it can be fetched at the latest; absent on what can be already.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub expected_at: Option<OffsetDateTime>,
+}
+
+/// See [`Restore`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreState {
+    /// It can be fetched.
+    Ready,
+    /// It is on its way: hours, by its storage class.
+    Restoring,
 }

@@ -34,7 +34,8 @@ pub mod paths {
     pub const ORDERS: &str = "/internal/orders";
     /// orders: sales by day of a `period` ([`crate::report::DailySales`]).
     pub const DAILY_SALES: &str = "/internal/reports/daily-sales";
-    /// documents: lists as in the public API, one at `/{id}`, its file at `/{id}/content` (302). With `customer_id`, a
+    /// documents: lists as in the public API, one at `/{id}`, its file at `/{id}/content` (302), and
+    /// brought back from the archive by `/{id}/restore`. With `customer_id`, a
     /// document of anyone else is not found.
     pub const DOCUMENTS: &str = "/internal/documents";
     /// orders: which of these orders ([`super::OrderIds`]) there are ([`super::OrdersKnown`]).

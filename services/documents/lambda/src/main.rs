@@ -28,7 +28,7 @@ type Handled = Pin<Box<dyn Future<Output = Result<Vec<Imported>, Error>> + Send>
 
 async fn serve() -> anyhow::Result<()> {
     let env = Env::from_process();
-    let _telemetry = telemetry::init("documents-import", &env)?;
+    let _telemetry = telemetry::init("documents-import", &env, Vec::new())?;
     let settings = Arc::new(Settings::from_env(&env)?);
     let function = service_fn(move |event: LambdaEvent<S3Event>| -> Handled {
         let settings = Arc::clone(&settings);

@@ -19,6 +19,7 @@
 
 mod chill;
 mod hold;
+mod options;
 mod pack;
 mod remove;
 mod restore;
@@ -26,52 +27,18 @@ mod retention;
 mod rows;
 mod verify;
 
-use std::time::Duration;
-
 use sqlx::PgPool;
-use steelyard_objects::{Bucket, Class, Speed};
+use steelyard_objects::Bucket;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use hold::{Held, Hold};
+pub use options::Options;
 pub use restore::Availability;
 pub use retention::{InvalidRetention, Retention, Rule};
 pub use verify::Verified;
 
 use crate::turn::Turn;
-
-/// How documents are archived.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The class that packs are kept in. [`Class::Standard`] for an S3 that knows no classes.
-    pub class: Class,
-    /// Whole months that documents stay warm after their own.
-    pub warm_months: u8,
-    /// A pack is closed when it has so many bytes.
-    pub pack_bytes: u64,
-    /// Less than this is not packed: it would be billed as more.
-    pub pack_bytes_min: u64,
-    /// For how long what was brought back can be read.
-    pub readable: Duration,
-    /// How soon a pack in a class that is not read at once is asked for.
-    pub speed: Speed,
-    /// How long documents are kept; `None` for ever.
-    pub retention: Option<Retention>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            class: Class::GlacierInstant,
-            warm_months: 2,
-            pack_bytes: 128 << 20,
-            pack_bytes_min: 256 << 10,
-            readable: Duration::from_hours(7 * 24),
-            speed: Speed::Standard,
-            retention: None,
-        }
-    }
-}
 
 /// The archive of a bucket.
 #[derive(Debug, Clone)]

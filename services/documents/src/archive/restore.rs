@@ -53,6 +53,29 @@ impl Archive {
             .map_or(Availability::Archived, Availability::Restoring))
     }
 
+    /// Makes a document readable for as long as `least` at least, if that takes no restore: out of a pack whose class is read at
+    /// once, it is brought back. Else says why not.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn fetch(
+        &self,
+        id: Uuid,
+        now: OffsetDateTime,
+        least: time::Duration,
+    ) -> Result<Availability, Error> {
+        let filed = self.filed(id).await?;
+        if let Some(known) = known(&filed, now + least) {
+            return Ok(known);
+        }
+        let pack = self.pack_of(&filed).await?;
+        if pack.class.is_instant() {
+            let until = self.bring_back(&filed, &pack, now).await?;
+            return Ok(Availability::Ready(Some(until)));
+        }
+        self.availability(id, now).await
+    }
+
     /// Lets a document be read again: at once if its pack can be read, else when its pack was restored. It may be asked for
     /// as often as one likes; S3 is asked once.
     ///

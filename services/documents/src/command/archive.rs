@@ -1,19 +1,17 @@
 //! `documents lifecycle`, `restore`, `pack`, `hold`.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use steelyard_objects::{Class, Speed};
-use steelyard_runtime::config::{Env, Faults};
+use steelyard_runtime::config::Env;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{REFUSED, show};
-use crate::archive::{Archive, Availability, Held, Hold, Options, Retention};
+use crate::archive::{Archive, Availability, Held, Hold, Options};
 use crate::stores::Settings;
 
 /// The turn, a transaction whose rows are locked, and what is asked meanwhile.
@@ -77,45 +75,8 @@ pub enum HoldArgs {
     List,
 }
 
-/// `ARCHIVE_CLASS`, `ARCHIVE_WARM_MONTHS`, `ARCHIVE_READABLE`, `ARCHIVE_RESTORE_SPEED`, `RETENTION`.
-fn options(env: &Env) -> Result<Options, Faults> {
-    let default = Options::default();
-    let mut reader = env.reader();
-    let class = reader.or("ARCHIVE_CLASS", default.class);
-    let speed: Speed = reader.or("ARCHIVE_RESTORE_SPEED", default.speed);
-    let warm_months = reader.within("ARCHIVE_WARM_MONTHS", default.warm_months, 0..=120);
-    let readable = reader.duration_or("ARCHIVE_READABLE", default.readable);
-    if readable < Duration::from_hours(24) {
-        reader.fault("ARCHIVE_READABLE", "must be 1d or more");
-    }
-    if class == Class::DeepArchive && speed == Speed::Expedited {
-        reader.fault(
-            "ARCHIVE_RESTORE_SPEED",
-            "DEEP_ARCHIVE knows no expedited restore",
-        );
-    }
-    let retention = env.get("RETENTION").and_then(|path| {
-        let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
-        let parsed =
-            read.and_then(|text| Retention::parse(&text).map_err(|error| error.to_string()));
-        parsed
-            .map_err(|why| reader.fault("RETENTION", format!("{path}: {why}")))
-            .ok()
-    });
-    reader.finish(|| {
-        Some(Options {
-            class,
-            warm_months,
-            readable,
-            speed,
-            retention,
-            ..default
-        })
-    })
-}
-
 async fn open(env: &Env) -> anyhow::Result<Archive> {
-    let (settings, options) = (Settings::from_env(env)?, options(env)?);
+    let (settings, options) = (Settings::from_env(env)?, Options::from_env(env)?);
     let pool = settings.database(CONNECTIONS_MAX).await?;
     Ok(Archive::new(pool, settings.bucket().await, options))
 }

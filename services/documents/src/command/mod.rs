@@ -99,7 +99,7 @@ fn with_runtime<T>(
         if env.get("RUST_LOG").is_none() && show::is_terminal() {
             env = env.with("RUST_LOG", "error");
         }
-        let telemetry = telemetry::init("documents", &env)?;
+        let telemetry = telemetry::init("documents", &env, Vec::new())?;
         let ran = run(env, shutdown::on_signal()?).await;
         telemetry.flush().await;
         ran

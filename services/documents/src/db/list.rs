@@ -19,7 +19,8 @@ const NEWEST: u32 = 1_000;
 const SPANS_DAYS: [i64; 2] = [31, 396];
 /// What is read of a document.
 const COLUMNS: &str = "id, issued_on, kind, number, customer_id, order_id, currency, total, language, stored_at, \
-                       content_type, size_bytes, pages, sha256, object_key, created_at";
+                       content_type, size_bytes, pages, sha256, object_key, created_at, pack_id, \
+                       readable_until, removed_at";
 
 /// Which documents a list holds.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +90,12 @@ pub struct Listed {
     pub object_key: Option<String>,
     /// When it came here.
     pub created_at: OffsetDateTime,
+    /// The pack that it is archived in.
+    pub pack_id: Option<Uuid>,
+    /// Until when the file of an archived one can be read.
+    pub readable_until: Option<OffsetDateTime>,
+    /// When its retention time was over.
+    pub removed_at: Option<OffsetDateTime>,
 }
 
 /// One document; with a customer, only if it is theirs.

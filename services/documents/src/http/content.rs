@@ -7,13 +7,17 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use steelyard_runtime::http::{Author, Context, HttpError, Path, Query};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::documents::{OneQuery, find};
-use super::{App, of_sql};
+use super::{App, of_archive, of_sql};
+use crate::archive::Availability;
 use crate::db::{self, Given};
 
 /// How long a URL is good: to be followed at once.
 const URL_MAX: Duration = Duration::from_secs(60);
+/// A file stays while its URL is good, and while it is fetched.
+const URL_GOOD: time::Duration = time::Duration::minutes(10);
 /// Characters of a file's name, its ending aside.
 const NAME_CHARS_MAX: usize = 120;
 /// Characters of an ending.
@@ -26,11 +30,17 @@ pub(super) async fn get(
     author: Author,
 ) -> Result<Response, HttpError> {
     let found = find(&app, &id, &query).await?;
+    let now = OffsetDateTime::now_utc();
     let (Some(key), Some(sha256)) = (&found.object_key, &found.sha256) else {
         return Err(pending());
     };
+    // A row of one that is archived or was removed says so; all others are not looked at twice.
+    if found.pack_id.is_some() || found.removed_at.is_some() {
+        let fetched = app.archive.fetch(found.id, now, URL_GOOD).await;
+        readable(fetched.map_err(of_archive)?)?;
+    }
     let name = file_name(&found.number, key);
-    let expires_at = OffsetDateTime::now_utc() + URL_MAX;
+    let expires_at = now + URL_MAX;
     let signed = app.public.presign_get(key, URL_MAX, Some(&name)).await;
     let signed = signed.map_err(|error| {
         tracing::error!(%error, "no URL can be signed");
@@ -54,6 +64,32 @@ pub(super) async fn get(
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     Ok((StatusCode::FOUND, headers).into_response())
+}
+
+pub(super) fn readable(availability: Availability) -> Result<(), HttpError> {
+    let (status, code, detail) = match availability {
+        Availability::Ready(_) => return Ok(()),
+        Availability::Unmade => return Err(pending()),
+        Availability::Archived => (
+            StatusCode::CONFLICT,
+            "document_archived",
+            "its file is in cold storage: ask for it by POST …/restore, and come back when it is there".to_owned(),
+        ),
+        Availability::Restoring(by) => (
+            StatusCode::CONFLICT,
+            "document_archived",
+            format!(
+                "its file is on its way from cold storage, and there by {} at the latest",
+                by.format(&Rfc3339).unwrap_or_default()
+            ),
+        ),
+        Availability::Removed => (
+            StatusCode::GONE,
+            "document_removed",
+            "it was removed when its retention time was over".to_owned(),
+        ),
+    };
+    Err(HttpError::new(status, code, detail))
 }
 
 fn pending() -> HttpError {

@@ -7,10 +7,11 @@ use steelyard_domain::document::{Document, DocumentState};
 use steelyard_domain::id::{CustomerId, OrderId};
 use steelyard_runtime::http::{HttpError, Json, Path, Query};
 use steelyard_store::cursor;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::query::{ListQuery, invalid};
-use super::{App, of_sql};
+use super::{App, missing, of_sql};
 use crate::db::{self, Listed};
 
 #[derive(Debug, Deserialize)]
@@ -75,7 +76,6 @@ pub(super) async fn get(
 /// # Errors
 /// 404 for one that is not there or another's: which of both, nobody learns.
 pub(super) async fn find(app: &App, id: &str, query: &OneQuery) -> Result<Listed, HttpError> {
-    let missing = || HttpError::not_found("there is no document with this id for this caller");
     // One id has one spelling; what is no id names nothing.
     let id = Some(id).filter(|id| id.len() == 36);
     let id = id
@@ -86,11 +86,7 @@ pub(super) async fn find(app: &App, id: &str, query: &OneQuery) -> Result<Listed
 }
 
 fn shown(listed: Listed) -> Document {
-    let state = if listed.stored_at.is_some() {
-        DocumentState::Stored
-    } else {
-        DocumentState::Pending
-    };
+    let state = state(&listed, OffsetDateTime::now_utc());
     Document {
         id: listed.id,
         kind: listed.kind,
@@ -107,5 +103,17 @@ fn shown(listed: Listed) -> Document {
         pages: listed.pages,
         sha256: listed.sha256.map(hex::encode),
         created_at: listed.created_at,
+    }
+}
+
+fn state(listed: &Listed, now: OffsetDateTime) -> DocumentState {
+    if listed.removed_at.is_some() {
+        return DocumentState::Removed;
+    }
+    match (listed.stored_at, listed.pack_id, listed.readable_until) {
+        (None, ..) => DocumentState::Pending,
+        (Some(_), None, _) => DocumentState::Stored,
+        (Some(_), Some(_), Some(until)) if until > now => DocumentState::Stored,
+        (Some(_), Some(_), _) => DocumentState::Archived,
     }
 }

@@ -5,17 +5,20 @@
 mod content;
 mod documents;
 mod query;
+mod restore;
 
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use sqlx::PgPool;
 use steelyard_domain::internal::paths;
 use steelyard_objects::Bucket;
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{HttpError, envelope, require_service_token, with_deadline};
 use steelyard_store::{Database, is_outage};
+
+use crate::archive::{self, Archive};
 
 /// Longest answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -31,6 +34,8 @@ pub(crate) struct App {
     pub(crate) queries: PgPool,
     /// Signs what leads to files, as customers reach them.
     pub(crate) public: Bucket,
+    /// Brings files back.
+    pub(crate) archive: Archive,
 }
 
 impl App {
@@ -50,6 +55,7 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
         .route(paths::DOCUMENTS, get(documents::list))
         .route(&one, get(documents::get))
         .route(&format!("{one}/content"), get(content::get))
+        .route(&format!("{one}/restore"), post(restore::post))
         .with_state(app);
     let routes = with_deadline(require_service_token(routes, token), ANSWER_MAX);
     envelope(routes, BODY_BYTES_MAX)
@@ -57,6 +63,26 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
 
 fn database_away() -> HttpError {
     HttpError::unavailable("database_away", "the database of documents is away", 1)
+}
+
+/// What the archive cannot do now, it can later; but bytes that are not what was put there are a matter for people.
+fn of_archive(error: archive::Error) -> HttpError {
+    match error {
+        archive::Error::Database(error) => of_sql(&error),
+        archive::Error::NoDocument(_) => missing(),
+        error @ archive::Error::Damaged { .. } => {
+            tracing::error!(%error, "the archive is damaged");
+            HttpError::internal()
+        }
+        error => {
+            tracing::warn!(%error, "the archive cannot be asked");
+            HttpError::unavailable("store_away", "the store of documents is away", 5)
+        }
+    }
+}
+
+fn missing() -> HttpError {
+    HttpError::not_found("there is no document with this id for this caller")
 }
 
 /// An outage is a 503; anything else that Postgres refuses is a mistake of ours, and is logged.

@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::file::Stored;
 use super::manifest::Row;
 use crate::db::months;
+use crate::words;
 
 /// Faults that are kept of one import; more are counted only.
 pub const FAULTS_KEPT_MAX: i64 = 100_000;
@@ -363,10 +364,11 @@ async fn insert(
     sqlx::query(
         "INSERT INTO documents (id, issued_on, kind, number, customer_id, order_id, currency, total, country,
                                 object_key, sha256, size_bytes, words, stored_at, import_id)
-         SELECT d.*, to_tsvector('simple', d.number), now(), $13
+         SELECT d.id, d.issued_on, d.kind, d.number, d.customer_id, d.order_id, d.currency, d.total, d.country, d.key, d.sha256,
+                d.size, to_tsvector('simple', d.words), now(), $13
          FROM unnest($1::uuid[], $2::date[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::numeric[],
-                     $9::text[], $10::text[], $11::bytea[], $12::bigint[])
-              AS d (id, issued_on, kind, number, customer_id, order_id, currency, total, country, object_key, sha256, size)",
+                     $9::text[], $10::text[], $11::bytea[], $12::bigint[], $14::text[])
+              AS d (id, issued_on, kind, number, customer_id, order_id, currency, total, country, key, sha256, size, words)",
     )
     .bind(new.iter().map(|(row, _)| row.document_id()).collect::<Vec<_>>())
     .bind(new.iter().map(|(row, _)| row.issued_on).collect::<Vec<_>>())
@@ -381,6 +383,7 @@ async fn insert(
     .bind(new.iter().map(|(row, _)| row.sha256.as_slice()).collect::<Vec<&[u8]>>())
     .bind(new.iter().map(|(_, stored)| stored.bytes).collect::<Vec<_>>())
     .bind(id)
+    .bind(new.iter().map(|(row, _)| words::cut(&row.number)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())

@@ -39,11 +39,20 @@ async fn a_cold_document_says_when_it_can_be_read_and_then_can_be() {
     let expected = Availability::Restoring(later + Duration::hours(5));
     let asked = archive.restore(old[3].id, later).await.unwrap();
     assert_eq!(asked, expected);
-    assert_eq!(archive.availability(old[3].id, later).await.unwrap(), expected);
+    assert_eq!(
+        archive.availability(old[3].id, later).await.unwrap(),
+        expected
+    );
     assert_eq!(stand.read(&old[3]).await, None);
     // Its neighbour: the pack is asked for once. On a slow machine it may be there already.
-    let neighbour = archive.restore(old[8].id, later + Duration::hours(1)).await.unwrap();
-    assert!(neighbour == expected || matches!(neighbour, Availability::Ready(_)), "{neighbour:?}");
+    let neighbour = archive
+        .restore(old[8].id, later + Duration::hours(1))
+        .await
+        .unwrap();
+    assert!(
+        neighbour == expected || matches!(neighbour, Availability::Ready(_)),
+        "{neighbour:?}"
+    );
     let since: OffsetDateTime = sqlx::query_scalar("SELECT restore_requested_at FROM packs")
         .fetch_one(&stand.pool)
         .await

@@ -28,7 +28,8 @@ use crate::products::by;
     responses(
         (status = 302, description = "The file is at `Location`", headers(("Location" = String), ("Cache-Control" = String))),
         (status = 404, description = "No such document, or another customer's", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Its file is not there yet (`document_pending`)", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Its file is not there yet (`document_pending`), or in cold storage (`document_archived`: restore it)", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It was removed when its retention time was over (`document_removed`)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The documents service cannot be asked; see `Retry-After`", body = Problem, content_type = "application/problem+json"),
     ),
 )]

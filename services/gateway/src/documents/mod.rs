@@ -3,6 +3,7 @@
 mod content;
 mod list;
 mod read;
+mod restore;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,11 @@ pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
             app,
             &[Customer, Storefront, OrdersManage],
             routes!(content::content),
+        ))
+        .routes(allowed(
+            app,
+            &[Customer, Storefront, OrdersManage],
+            routes!(restore::restore),
         ))
 }
 

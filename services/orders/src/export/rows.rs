@@ -6,12 +6,12 @@ use steelyard_domain::order::Order;
 use super::table::{Cell, Row};
 use crate::db::reports::DaySales;
 
-fn text(value: impl ToString) -> Cell {
+fn text(value: &(impl ToString + ?Sized)) -> Cell {
     Cell::Text(value.to_string())
 }
 
 fn maybe(value: Option<impl ToString>) -> Cell {
-    value.map_or(Cell::Empty, text)
+    value.map_or(Cell::Empty, |value| text(&value))
 }
 
 fn count(value: usize) -> Cell {
@@ -20,7 +20,7 @@ fn count(value: usize) -> Cell {
 
 pub(super) fn order(order: &Order) -> Row {
     vec![
-        text(order.id),
+        text(&order.id),
         text(&order.customer_id),
         maybe(order.reference.as_deref()),
         text(order.status.as_str()),
@@ -44,7 +44,7 @@ pub(super) fn order(order: &Order) -> Row {
 pub(super) fn lines(order: &Order) -> impl Iterator<Item = Row> {
     order.lines.iter().enumerate().map(|(at, line)| {
         vec![
-            text(order.id),
+            text(&order.id),
             count(at + 1),
             text(&line.sku),
             text(&line.name),
@@ -68,9 +68,9 @@ pub(super) fn payments(order: &Order) -> impl Iterator<Item = Row> {
         .filter(move |entry| is_payment(&entry.command) && entry.refused.is_none());
     paid.map(|entry| {
         vec![
-            text(order.id),
+            text(&order.id),
             text(&order.customer_id),
-            text(entry.command_id),
+            text(&entry.command_id),
             Cell::Time(entry.at),
             maybe(entry.note.as_deref()),
             Cell::Amount(order.total),

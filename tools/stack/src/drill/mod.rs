@@ -148,7 +148,7 @@ impl Drill<'_> {
         self.progress.done("both regions are up");
 
         let name = Name::new(a.gateway_url(), b.gateway_url());
-        let shop = Shop::open(&keys, name.clone()).await?;
+        let shop = Shop::open(&keys, name.clone())?;
         shop.stock().await?;
         let over = CancellationToken::new();
         let traffic = Traffic::start(&shop, self.args.rate, over.clone());

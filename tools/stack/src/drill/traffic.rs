@@ -116,7 +116,7 @@ pub(super) struct Shop {
 }
 
 impl Shop {
-    pub(super) async fn open(keys: &Keys, name: Name) -> anyhow::Result<Self> {
+    pub(super) fn open(keys: &Keys, name: Name) -> anyhow::Result<Self> {
         let claims = Claims::new("drill", "storefront catalog:write", TOKEN_MAX);
         let token = keys.mint(&claims).context("cannot make a token")?;
         let http = reqwest::Client::builder().timeout(REQUEST_MAX).build()?;

@@ -129,6 +129,47 @@ async fn what_the_service_refuses_is_said_and_what_is_no_id_is_not_asked_for() {
 }
 
 #[tokio::test]
+async fn a_restore_says_how_far_it_is_and_is_asked_for_in_the_customers_name() {
+    let (gateway, documents) = start().await;
+    let internal = format!("/internal/documents/{ID}/restore");
+    let path = format!("/v1/documents/{ID}/restore");
+    let own = format!("{internal}?customer_id=alice");
+    let by = json!({"state": "restoring", "expected_at": "2031-02-03T04:05:06Z"});
+    let restoring = Canned {
+        status: 202,
+        ..Canned::json(&by)
+    };
+    documents.say(&own, restoring);
+    documents.say(&internal, Canned::json(&json!({"state": "ready"})));
+    let restore = async |sub, scope| {
+        let call = gateway.by(sub, scope, Method::POST, &path);
+        call.send().await.unwrap()
+    };
+    let answer = restore("alice", "customer").await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    assert_eq!(answer.json::<Value>().await.unwrap(), by);
+    let answer = restore("support", "orders:manage").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(
+        documents
+            .seen()
+            .iter()
+            .all(|seen| seen.method == Method::POST)
+    );
+
+    for (status, code) in [(409, "document_archived"), (410, "document_removed")] {
+        documents.say(&own, Canned::problem(status, code));
+        let refused = problem(restore("alice", "customer").await).await;
+        assert_eq!(
+            (&refused["status"], &refused["code"]),
+            (&json!(status), &json!(code))
+        );
+        let page = gateway.call(Method::GET, refused["type"].as_str().unwrap());
+        assert_eq!(page.send().await.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn while_the_service_is_down_nothing_is_known() {
     let gateway = Gateway::start().await;
     for path in [

@@ -53,8 +53,10 @@ async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
 async fn answered(
     State(api): State<Arc<Api>>,
     Path((_, how)): Path<(String, String)>,
-    Json(answer): Json<Value>,
+    // Errors come as a media type of Lambda's own.
+    body: Bytes,
 ) -> StatusCode {
+    let answer = serde_json::from_slice(&body).unwrap();
     api.answers.send((how, answer)).await.unwrap();
     StatusCode::ACCEPTED
 }

@@ -153,7 +153,7 @@ impl Faults {
     }
 
     fn decimal(&mut self, place: &'static str, text: Option<&str>) -> Option<Decimal> {
-        let amount = text?.parse::<Decimal>();
+        let amount = Decimal::from_str_exact(text?);
         amount
             .map_err(|_| self.add(place, "invalid_value", "must be an amount such as 18.36"))
             .ok()

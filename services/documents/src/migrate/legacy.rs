@@ -73,12 +73,13 @@ impl Legacy {
         } else {
             format!("octet_length({blob})::bigint")
         };
+        // The column by its table: `id` alone would be the text.
         let page = format!(
             "SELECT {id}::text AS id, ({})::text AS customer, ({})::text AS kind, ({})::text AS number, ({})::text AS date,
                     {} AS country, {} AS currency, {} AS total, {size} AS bytes
                FROM {table}
               WHERE ({filter}) AND {blob} IS NOT NULL AND ($1::text IS NULL OR {id} > $1::text::{id_type})
-              ORDER BY {id} LIMIT $2",
+              ORDER BY {table}.{id} LIMIT $2",
             config.customer,
             config.kind,
             config.number,

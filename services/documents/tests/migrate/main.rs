@@ -159,6 +159,7 @@ async fn a_table_is_moved_while_it_is_in_use_and_each_row_can_be_read_all_the_ti
         (Origin::Table, pdf("42"))
     );
     let progress = run(&migration).await;
+    assert_eq!(stand.faults(&migration).await, BTreeMap::new());
     assert_eq!(
         (progress.rows_moved, progress.complete_at.is_some()),
         (50, true)

@@ -165,7 +165,10 @@ impl Stand {
     }
 
     pub(crate) async fn rows(&self) -> Vec<Row> {
-        let rows = sqlx::query_as("SELECT * FROM documents ORDER BY kind, number");
+        // By name: while the schema is being made, the table still gets columns.
+        let rows = sqlx::query_as(
+            "SELECT id, kind, number, order_id, object_key, sha256 FROM documents ORDER BY kind, number",
+        );
         // Before the first migration there is no table.
         rows.fetch_all(&self.pool).await.unwrap_or_default()
     }

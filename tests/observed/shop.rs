@@ -115,6 +115,7 @@ impl Shop {
             ("SERVICE_TOKEN", SERVICE_TOKEN.to_owned()),
             ("CATALOG_URL", url_of("catalog")),
             ("ORDERS_URL", url_of("orders")),
+            ("DOCUMENTS_URL", url_of("documents")),
             ("AWS_ENDPOINT_URL", self.sqs.url()),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ENDPOINT_URL_S3", self.s3.url()),

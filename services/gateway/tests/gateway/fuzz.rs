@@ -44,13 +44,14 @@ async fn nothing_that_schemathesis_thinks_of_is_answered_by_a_5xx() {
     let redis = steelyard_testkit::redis().await;
     // Peers that are up and know nothing: a 503 would be theirs, anything else ours.
     let (orders, catalog) = (Peer::start().await, Peer::start().await);
-    orders.say(
-        "/internal/orders",
-        Canned::json(&json!({"data": [], "next_cursor": null})),
-    );
+    let documents = Peer::start().await;
+    let none = Canned::json(&json!({"data": [], "next_cursor": null}));
+    orders.say("/internal/orders", none.clone());
+    documents.say("/internal/documents", none);
     let setting = Setting {
         orders: orders.url.clone(),
         catalog: catalog.url.clone(),
+        documents: documents.url.clone(),
         redis: redis.url.clone(),
         ..Setting::default()
     };

@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// A service with one invoice of past months that was packed, and is no longer under its own key.
 async fn packed() -> (Stand, Uuid, Vec<u8>) {
-    let mut stand = Stand::started().await;
+    let stand = Stand::started().await;
     let now = OffsetDateTime::now_utc();
     let mut confirmed = event(&order("17850", "1"), Confirmed);
     confirmed.at = now - Duration::days(150);

@@ -13,12 +13,14 @@
 //! | [`db`] | the schema `documents`, partitioned by month |
 //! | [`words`] | how texts and searches are cut |
 //! | [`archive`] | packs, cold storage, restore, retention, legal holds |
+//! | `bundle` | the documents of a period in one zip |
 //! | [`import`] | documents that were made elsewhere, by a manifest |
 //! | [`migrate`] | documents out of a legacy table |
 //! | [`command`], [`preview`] | what people and ECS tasks run: `documents import`, `documents preview` … |
 
 pub mod archive;
 mod budget;
+mod bundle;
 pub mod command;
 pub mod config;
 mod contract;

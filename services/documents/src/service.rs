@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
+use crate::bundle::{Bundles, Jobs};
 use crate::config::{Config, Issuing, Limits};
 use crate::db::{self, months};
 use crate::http;
@@ -178,11 +179,17 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
             None
         }
     };
+    let bundles = Bundles::new(queries.clone(), bucket.clone(), archive.clone());
+    let jobs = Jobs {
+        bundles: bundles.clone(),
+        database: database.clone(),
+    };
     let app = http::App {
         database: database.clone(),
         queries: queries.clone(),
         public,
         archive,
+        bundles,
     };
     let routes = http::routes(app, service_token);
     let health = health(&database, consumer.as_ref().map(Consumer::handle));
@@ -211,8 +218,12 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         stop.run_until_cancelled(keep_months(&database)).await;
         Ok::<(), Error>(())
     };
+    let bundle = async {
+        jobs.run(&stop).await;
+        Ok::<(), Error>(())
+    };
     let tend = async { database.tend(served.clone()).await.map_err(Error::from) };
-    tokio::try_join!(issue, serve, keep, tend)?;
+    tokio::try_join!(issue, serve, keep, bundle, tend)?;
     queries.close().await;
     database.pool().close().await;
     Ok(())

@@ -1,8 +1,9 @@
 //! What the other services answer, as the gateway's callers see it.
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
-use reqwest::{RequestBuilder, Response};
+use axum::response::Response;
+use reqwest::RequestBuilder;
 use steelyard_domain::api::Problem;
 use steelyard_runtime::client::Internal;
 use steelyard_runtime::http::HttpError;
@@ -28,7 +29,10 @@ pub(crate) async fn fetch(
 ///
 /// # Errors
 /// 503 when it cannot be reached, is late or fails (5xx).
-pub(crate) async fn ask(peer: &Internal, request: RequestBuilder) -> Result<Response, HttpError> {
+pub(crate) async fn ask(
+    peer: &Internal,
+    request: RequestBuilder,
+) -> Result<reqwest::Response, HttpError> {
     let name = peer.peer();
     let answer = peer.send(request).await.map_err(|error| {
         tracing::warn!(peer = name, %error, "a peer cannot be asked");
@@ -46,7 +50,10 @@ pub(crate) async fn ask(peer: &Internal, request: RequestBuilder) -> Result<Resp
 ///
 /// # Errors
 /// 503 when it breaks off or is too large.
-pub(crate) async fn body(peer: &Internal, mut answer: Response) -> Result<Bytes, HttpError> {
+pub(crate) async fn body(
+    peer: &Internal,
+    mut answer: reqwest::Response,
+) -> Result<Bytes, HttpError> {
     let name = peer.peer();
     let mut whole = Vec::new();
     let reading = async {
@@ -69,6 +76,27 @@ pub(crate) async fn body(peer: &Internal, mut answer: Response) -> Result<Bytes,
             Err(down(name))
         }
     }
+}
+
+/// A peer's answer as it is; its refusals with this request's names.
+///
+/// # Errors
+/// Its refusals; 503 when it cannot be reached, is late, fails (5xx) or breaks off.
+pub(crate) async fn pass_on(
+    peer: &Internal,
+    request: RequestBuilder,
+) -> Result<Response, HttpError> {
+    let answer = ask(peer, request).await?;
+    let status = answer.status();
+    let headers = kept_headers(answer.headers());
+    let body = body(peer, answer).await?;
+    if !status.is_success() {
+        return Err(refusal(peer, status, &body));
+    }
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
 /// A refusal of a peer (4xx) as the caller sees it.

@@ -28,6 +28,18 @@ const ENTRIES: &[Entry] = &[
         "Split it, or shorten it.",
     ),
     (
+        "bundle_gone",
+        410,
+        "The bundle could not be made, or the day for which it is kept is over.",
+        "Ask for it again by POST /v1/documents/bundles.",
+    ),
+    (
+        "bundle_pending",
+        409,
+        "The bundle is being made.",
+        "Ask for its state at /v1/documents/bundles/{id} until it is ready.",
+    ),
+    (
         "catalog_unavailable",
         503,
         "The catalog cannot be asked and there is no copy of its answer.",
@@ -224,6 +236,12 @@ const ENTRIES: &[Entry] = &[
         401,
         "There is no bearer token in the Authorization header.",
         "Send one.",
+    ),
+    (
+        "too_many_bundles",
+        409,
+        "As many bundles of the caller are being made as may be at once.",
+        "Wait for one of them.",
     ),
     (
         "too_many_images",

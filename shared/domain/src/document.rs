@@ -104,3 +104,113 @@ pub enum RestoreState {
     /// It is on its way: hours, by its storage class.
     Restoring,
 }
+
+/// What a bundle is asked to hold: all documents of a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BundleBody {
+    /// Whose documents. A customer's token has its own in any case; left out by staff: everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub customer_id: Option<String>,
+    /// Only those of this kind: `invoice`, `credit_note`, `delivery_note`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 40)]
+    pub kind: Option<String>,
+    /// The first day.
+    #[schema(format = Date, example = "2026-11-01")]
+    pub from: String,
+    /// The last day.
+    #[schema(format = Date, example = "2026-11-30")]
+    pub to: String,
+}
+
+/// A zip of the documents of a period. Its file is at `/v1/documents/bundles/{id}/content`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Bundle {
+    /// Its id.
+    pub id: Uuid,
+    /// How far it is.
+    pub state: BundleState,
+    /// Whose documents; absent for everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    /// Of which kind; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The first day.
+    #[serde(with = "iso_date")]
+    #[schema(value_type = String, format = Date)]
+    pub from: Date,
+    /// The last day.
+    #[serde(with = "iso_date")]
+    #[schema(value_type = String, format = Date)]
+    pub to: Date,
+    /// When it was asked for.
+    #[serde(with = "time::serde::rfc3339")]
+    pub requested_at: OffsetDateTime,
+    /// Documents in it so far.
+    pub documents: i32,
+    /// Documents of the period whose files could not be read.
+    pub left_out: i32,
+    /// The first 100 of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_of: Vec<LeftOut>,
+    /// The zip's bytes, once it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<i64>,
+    /// Of the zip's bytes, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Until when it can be fetched.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub expires_at: Option<OffsetDateTime>,
+    /// Why it could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// See [`Bundle`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BundleState {
+    /// Nobody is at it yet.
+    Waiting,
+    /// It is being made.
+    Running,
+    /// It can be fetched.
+    Ready,
+    /// It could not be made; ask for it again.
+    Failed,
+    /// It was there, and is gone; ask for it again.
+    Expired,
+}
+
+/// A document that is not in a bundle although it is of its period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeftOut {
+    /// Its id.
+    pub id: Uuid,
+    /// Its number.
+    pub number: String,
+    /// Why.
+    pub reason: LeftOutReason,
+}
+
+/// See [`LeftOut`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOutReason {
+    /// Its file is in cold storage: restore it, and ask for the bundle again.
+    Archived,
+    /// Its file is not made yet.
+    Pending,
+    /// Its file was removed when its retention time was over.
+    Removed,
+    /// Its file is missing, or not what it was: the shop was told.
+    Damaged,
+}

@@ -76,6 +76,29 @@ impl Archive {
         self.availability(id, now).await
     }
 
+    /// A document's bytes, wherever they can be read from now; else why not. Nothing is brought back.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::Damaged`] for bytes that are not what the row says.
+    pub(crate) async fn content(
+        &self,
+        id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Result<Bytes, Availability>, Error> {
+        let filed = self.filed(id).await?;
+        match known(&filed, now + ENDS_SOON) {
+            Some(Availability::Ready(_)) => Ok(Ok(self.read_own(&filed).await?)),
+            Some(other) => Ok(Err(other)),
+            None => {
+                let pack = self.pack_of(&filed).await?;
+                if !pack.class.is_instant() {
+                    return Ok(Err(Availability::Archived));
+                }
+                Ok(Ok(self.read_packed(&filed, &pack).await?))
+            }
+        }
+    }
+
     /// Lets a document be read again: at once if its pack can be read, else when its pack was restored. It may be asked for
     /// as often as one likes; S3 is asked once.
     ///
@@ -223,6 +246,22 @@ impl Archive {
         let kept = Kept::new("application/pdf");
         self.bucket.put_hashed(key, content, sha256, &kept).await?;
         Ok(())
+    }
+
+    /// A document's bytes under its own key.
+    async fn read_own(&self, filed: &Filed) -> Result<Bytes, Error> {
+        let key = filed.object_key.as_deref().unwrap_or_default();
+        let bytes = filed
+            .size_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok());
+        let object = self.bucket.get(key, bytes.unwrap_or_default()).await?;
+        if filed.sha256.as_deref() == Some(Sha256::digest(&object.body).as_slice()) {
+            return Ok(object.body);
+        }
+        Err(Error::Damaged {
+            key: key.to_owned(),
+            why: "other bytes than its row says".to_owned(),
+        })
     }
 
     /// A document's bytes out of a pack that can be read.

@@ -41,5 +41,10 @@ pub fn migrations() -> Migrator {
             include_str!("../../migrations/0005_archive.sql"),
         ),
         (6, "blobs", include_str!("../../migrations/0006_blobs.sql")),
+        (
+            7,
+            "bundles",
+            include_str!("../../migrations/0007_bundles.sql"),
+        ),
     ])
 }

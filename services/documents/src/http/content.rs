@@ -12,16 +12,13 @@ use time::format_description::well_known::Rfc3339;
 use super::documents::{OneQuery, find};
 use super::{App, of_archive, of_sql};
 use crate::archive::Availability;
+use crate::bundle::file_name;
 use crate::db::{self, Given};
 
 /// How long a URL is good: to be followed at once.
-const URL_MAX: Duration = Duration::from_secs(60);
+pub(super) const URL_MAX: Duration = Duration::from_secs(60);
 /// A file stays while its URL is good, and while it is fetched.
 const URL_GOOD: time::Duration = time::Duration::minutes(10);
-/// Characters of a file's name, its ending aside.
-const NAME_CHARS_MAX: usize = 120;
-/// Characters of an ending.
-const ENDING_CHARS_MAX: usize = 5;
 
 pub(super) async fn get(
     State(app): State<App>,
@@ -41,11 +38,7 @@ pub(super) async fn get(
     }
     let name = file_name(&found.number, key);
     let expires_at = now + URL_MAX;
-    let signed = app.public.presign_get(key, URL_MAX, Some(&name)).await;
-    let signed = signed.map_err(|error| {
-        tracing::error!(%error, "no URL can be signed");
-        HttpError::unavailable("store_away", "the store of documents is away", 5)
-    })?;
+    let url = sign(&app, key, &name).await?;
     let context = Context::current();
     let given = Given {
         document_id: found.id,
@@ -58,12 +51,24 @@ pub(super) async fn get(
     let written = db::write_down(app.queries()?, &given).await;
     written.map_err(|error| of_sql(&error))?;
     metrics::counter!("documents_urls_total").increment(1);
+    Ok(led_to(url))
+}
+
+pub(super) fn led_to(url: String) -> Response {
     let headers = [
-        (header::LOCATION, signed.url),
+        (header::LOCATION, url),
         // It is a key, for whoever asked and nobody else.
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    Ok((StatusCode::FOUND, headers).into_response())
+    (StatusCode::FOUND, headers).into_response()
+}
+
+pub(super) async fn sign(app: &App, key: &str, name: &str) -> Result<String, HttpError> {
+    let signed = app.public.presign_get(key, URL_MAX, Some(name)).await;
+    signed.map(|signed| signed.url).map_err(|error| {
+        tracing::error!(%error, "no URL can be signed");
+        HttpError::unavailable("store_away", "the store of documents is away", 5)
+    })
 }
 
 pub(super) fn readable(availability: Availability) -> Result<(), HttpError> {
@@ -96,45 +101,4 @@ fn pending() -> HttpError {
     let detail =
         "the document has its number, and its file is being made: try again in some seconds";
     HttpError::new(StatusCode::CONFLICT, "document_pending", detail)
-}
-
-/// The number, with the ending of the object's key. No separators of paths, and no dot in front: a browser would take
-/// them for more than a name.
-fn file_name(number: &str, key: &str) -> String {
-    let is_of_a_path = |c: char| c.is_control() || matches!(c, '/' | '\\' | ':');
-    let name: String = number
-        .trim_matches(['.', ' '])
-        .chars()
-        .take(NAME_CHARS_MAX)
-        .map(|c| if is_of_a_path(c) { '-' } else { c })
-        .collect();
-    let name = if name.is_empty() { "document" } else { &name };
-    let last = key.rsplit('/').next().unwrap_or(key);
-    let ending = last.rsplit_once('.').map(|(_, ending)| ending);
-    let is_plain = |ending: &&str| {
-        (1..=ENDING_CHARS_MAX).contains(&ending.len())
-            && ending.bytes().all(|b| b.is_ascii_alphanumeric())
-    };
-    match ending.filter(is_plain) {
-        Some(ending) => format!("{name}.{ending}"),
-        None => name.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::file_name;
-
-    #[test]
-    fn a_file_is_named_by_its_number_and_the_name_is_no_path() {
-        let named = |number| file_name(number, "invoice/2026/11/a%2Eb/018f.pdf");
-        assert_eq!(named("RE-2026-000001"), "RE-2026-000001.pdf");
-        assert_eq!(named("../../etc/passwd"), "-..-etc-passwd.pdf");
-        assert_eq!(named("2026/17\n"), "2026-17-.pdf");
-        assert_eq!(named("Süd 1"), "Süd 1.pdf");
-        assert_eq!(named("..."), "document.pdf");
-        assert_eq!(named(&"9".repeat(500)).len(), 124);
-        assert_eq!(file_name("1", "scans/1"), "1");
-        assert_eq!(file_name("1", "scans.old/1"), "1");
-    }
 }

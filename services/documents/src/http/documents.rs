@@ -17,7 +17,7 @@ use crate::db::{self, Listed};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OneQuery {
-    customer_id: Option<CustomerId>,
+    pub(super) customer_id: Option<CustomerId>,
 }
 
 pub(super) async fn list(

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a URL of a file is written into the audit before anybody has it.
 
+mod bundles;
 mod content;
 mod documents;
 mod query;
@@ -19,6 +20,7 @@ use steelyard_runtime::http::{HttpError, envelope, require_service_token, with_d
 use steelyard_store::{Database, is_outage};
 
 use crate::archive::{self, Archive};
+use crate::bundle::Bundles;
 
 /// Longest answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -36,6 +38,8 @@ pub(crate) struct App {
     pub(crate) public: Bucket,
     /// Brings files back.
     pub(crate) archive: Archive,
+    /// Makes zips of many.
+    pub(crate) bundles: Bundles,
 }
 
 impl App {
@@ -51,8 +55,12 @@ impl App {
 /// All routes, for peers that hold `token`.
 pub(crate) fn routes(app: App, token: Secret) -> Router {
     let one = format!("{}/{{id}}", paths::DOCUMENTS);
+    let bundle = format!("{}/{{id}}", paths::BUNDLES);
     let routes = Router::new()
         .route(paths::DOCUMENTS, get(documents::list))
+        .route(paths::BUNDLES, post(bundles::post))
+        .route(&bundle, get(bundles::get))
+        .route(&format!("{bundle}/content"), get(bundles::content))
         .route(&one, get(documents::get))
         .route(&format!("{one}/content"), get(content::get))
         .route(&format!("{one}/restore"), post(restore::post))

@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use reqwest::RequestBuilder;
 use steelyard_domain::api::Problem;
+use steelyard_runtime::client::Internal;
 use steelyard_runtime::http::{HttpError, Path};
 
 use super::{confined, path_of};
@@ -40,11 +42,19 @@ pub(super) async fn content(
 ) -> Result<Response, HttpError> {
     let path = format!("{}/content", path_of(&id)?);
     let request = by(app.documents.request(Method::GET, &path), &caller);
-    let answer = peers::ask(&app.documents, confined(request, &caller)?).await?;
+    led_on(&app.documents, confined(request, &caller)?).await
+}
+
+/// Passes on where a file is.
+pub(super) async fn led_on(
+    documents: &Internal,
+    request: RequestBuilder,
+) -> Result<Response, HttpError> {
+    let answer = peers::ask(documents, request).await?;
     let (status, headers) = (answer.status(), peers::kept_headers(answer.headers()));
     if status != StatusCode::FOUND {
-        let body = peers::body(&app.documents, answer).await?;
-        return Err(peers::refusal(&app.documents, status, &body));
+        let body = peers::body(documents, answer).await?;
+        return Err(peers::refusal(documents, status, &body));
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

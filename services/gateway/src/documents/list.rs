@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use steelyard_domain::api::{LIMIT_MAX, Page, Problem};
 use steelyard_domain::document::Document;
@@ -103,11 +103,7 @@ pub(super) async fn list(
         filter.customer_id = Some(own.as_str().to_owned());
     }
     let request = app.documents.request(Method::GET, paths::DOCUMENTS);
-    let (status, body) = peers::fetch(&app.documents, request.query(&filter)).await?;
-    if status == StatusCode::OK {
-        return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
-    }
-    Err(peers::refusal(&app.documents, status, &body))
+    peers::pass_on(&app.documents, request.query(&filter)).await
 }
 
 /// What must not travel on. The rest the documents service checks.

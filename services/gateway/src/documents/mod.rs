@@ -1,5 +1,6 @@
 //! Documents: listed, searched, fetched, by their customers and by those who see all.
 
+mod bundles;
 mod content;
 mod list;
 mod read;
@@ -46,6 +47,21 @@ pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
             &[Customer, Storefront, OrdersManage],
             routes!(restore::restore),
         ))
+        .routes(allowed(
+            app,
+            &[Customer, Storefront, OrdersManage],
+            routes!(bundles::ask),
+        ))
+        .routes(allowed(
+            app,
+            &[Customer, Storefront, OrdersManage],
+            routes!(bundles::show),
+        ))
+        .routes(allowed(
+            app,
+            &[Customer, Storefront, OrdersManage],
+            routes!(bundles::content),
+        ))
 }
 
 /// The deadline of every route of this module.
@@ -56,12 +72,17 @@ pub(crate) fn deadline(router: Router<Arc<App>>) -> Router<Arc<App>> {
 /// The documents service's path of a document.
 ///
 /// # Errors
-/// 404 for what cannot be its id: one id has one spelling.
+/// 404 for what cannot be its id.
 fn path_of(id: &str) -> Result<String, HttpError> {
-    let id = Some(id).filter(|id| id.len() == 36);
-    let id = id.and_then(|id| Uuid::try_parse(id).ok());
-    id.map(|id| format!("{}/{id}", paths::DOCUMENTS))
+    id_of(id)
+        .map(|id| format!("{}/{id}", paths::DOCUMENTS))
         .ok_or_else(|| HttpError::not_found("there is no document with this id for this caller"))
+}
+
+/// One id has one spelling.
+fn id_of(id: &str) -> Option<Uuid> {
+    let id = Some(id).filter(|id| id.len() == 36);
+    id.and_then(|id| Uuid::try_parse(id).ok())
 }
 
 /// A request that finds a customer's own documents only, unless the caller sees everyone's.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::Method;
+use axum::response::Response;
 use steelyard_domain::api::Problem;
 use steelyard_domain::document::Document;
 use steelyard_runtime::http::{HttpError, Path};
@@ -35,10 +35,5 @@ pub(super) async fn read(
     Path(id): Path<String>,
 ) -> Result<Response, HttpError> {
     let request = app.documents.request(Method::GET, &path_of(&id)?);
-    let request = confined(request, &caller)?;
-    let (status, body) = peers::fetch(&app.documents, request).await?;
-    if status == StatusCode::OK {
-        return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
-    }
-    Err(peers::refusal(&app.documents, status, &body))
+    peers::pass_on(&app.documents, confined(request, &caller)?).await
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::Method;
+use axum::response::Response;
 use steelyard_domain::api::Problem;
 use steelyard_domain::document::Restore;
 use steelyard_runtime::http::{HttpError, Path};
@@ -40,9 +40,5 @@ pub(super) async fn restore(
 ) -> Result<Response, HttpError> {
     let path = format!("{}/restore", path_of(&id)?);
     let request = app.documents.request(Method::POST, &path);
-    let (status, body) = peers::fetch(&app.documents, confined(request, &caller)?).await?;
-    if matches!(status, StatusCode::OK | StatusCode::ACCEPTED) {
-        return Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response());
-    }
-    Err(peers::refusal(&app.documents, status, &body))
+    peers::pass_on(&app.documents, confined(request, &caller)?).await
 }

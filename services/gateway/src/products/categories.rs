@@ -17,9 +17,10 @@ use super::SEGMENT;
 use super::answer::{Asked, answer};
 use super::copies::About;
 use super::read::with_query;
-use super::write::{by, conditional, pass_on};
+use super::write::{by, conditional};
 use crate::app::App;
 use crate::auth::CallerOf;
+use crate::peers;
 
 /// Which categories.
 #[derive(Debug, Deserialize, Serialize, IntoParams)]
@@ -114,5 +115,5 @@ pub(super) async fn put(
     let request = by(conditional(request, &headers), &caller)
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }

@@ -11,9 +11,10 @@ use steelyard_runtime::http::{HttpError, Path, RawBody, require_json};
 use uuid::Uuid;
 
 use super::path_of;
-use super::write::{by, pass_on};
+use super::write::by;
 use crate::app::App;
 use crate::auth::CallerOf;
+use crate::peers;
 
 /// Announce an image
 ///
@@ -46,7 +47,7 @@ pub(super) async fn announce(
     let request = by(request, &caller)
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// List a product's images
@@ -69,7 +70,7 @@ pub(super) async fn list(
     Path(sku): Path<String>,
 ) -> Result<Response, HttpError> {
     let request = by(app.catalog.request(Method::GET, &below(&sku, "")?), &caller);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// Show an image
@@ -97,7 +98,7 @@ pub(super) async fn show(
         app.catalog.request(Method::GET, &of(&sku, &id, "")?),
         &caller,
     );
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// Say that an image is uploaded
@@ -130,7 +131,7 @@ pub(super) async fn complete(
             .request(Method::POST, &of(&sku, &id, "/complete")?),
         &caller,
     );
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// Remove an image
@@ -160,7 +161,7 @@ pub(super) async fn remove(
         app.catalog.request(Method::DELETE, &of(&sku, &id, "")?),
         &caller,
     );
-    let passed = pass_on(&app.catalog, request).await;
+    let passed = peers::pass_on(&app.catalog, request).await;
     app.copies.changed(&sku);
     passed
 }

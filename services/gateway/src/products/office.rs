@@ -16,7 +16,6 @@ use steelyard_runtime::http::{HttpError, Path, Query};
 use utoipa::IntoParams;
 
 use super::read::with_query;
-use super::write::pass_on;
 use super::{SEGMENT, path_of};
 use crate::app::App;
 use crate::peers;
@@ -60,7 +59,7 @@ pub(super) async fn source(
 ) -> Result<Response, HttpError> {
     let path = format!("{}/source", path_of(&sku)?);
     let request = app.catalog.request(Method::GET, &path);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// List who changed a product, newest first
@@ -83,7 +82,7 @@ pub(super) async fn changes(
 ) -> Result<Response, HttpError> {
     let path = with_query(format!("{}/changes", path_of(&sku)?), &part)?;
     let request = app.catalog.request(Method::GET, &path);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// Show a product's stock and its ledger
@@ -106,7 +105,7 @@ pub(super) async fn stock(
 ) -> Result<Response, HttpError> {
     let path = with_query(format!("{}/stock", path_of(&sku)?), &part)?;
     let request = app.catalog.request(Method::GET, &path);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// Show how far a named import came
@@ -129,7 +128,7 @@ pub(super) async fn import_progress(
     let name = utf8_percent_encode(&name, SEGMENT);
     let path = format!("{}/imports/{name}", paths::PRODUCTS);
     let request = app.catalog.request(Method::GET, &path);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }
 
 /// Export all products
@@ -193,5 +192,5 @@ pub(super) async fn unsettled(
 ) -> Result<Response, HttpError> {
     let path = with_query(paths::UNSETTLED.to_owned(), &part)?;
     let request = app.catalog.request(Method::GET, &path);
-    pass_on(&app.catalog, request).await
+    peers::pass_on(&app.catalog, request).await
 }

@@ -17,7 +17,6 @@ use steelyard_domain::internal::{ON_BEHALF_OF, paths};
 use steelyard_domain::product::{
     ImportReport, Product, ProductBody, StockAdjustmentBody, StockLevel,
 };
-use steelyard_runtime::client::Internal;
 use steelyard_runtime::http::{HttpError, Path, Query, RawBody, require_json};
 use utoipa::IntoParams;
 
@@ -77,7 +76,7 @@ pub(super) async fn put(
     let request = by(conditional(request, &headers), &caller)
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
-    let passed = pass_on(&app.catalog, request).await;
+    let passed = peers::pass_on(&app.catalog, request).await;
     // Whatever came of it: who changes a product here reads here what became of it.
     app.copies.changed(&sku);
     passed
@@ -114,7 +113,7 @@ pub(super) async fn adjust_stock(
     let request = by(request, &caller)
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
-    let passed = pass_on(&app.catalog, request).await;
+    let passed = peers::pass_on(&app.catalog, request).await;
     // Whatever came of it: who changes a product here reads here what became of it.
     app.copies.changed(&sku);
     passed
@@ -186,7 +185,7 @@ pub(super) async fn import(
         request = request.header(header::CONTENT_TYPE, kind);
     }
     let request = request.body(reqwest::Body::wrap_stream(chunks));
-    let passed = pass_on(&catalog, request).await;
+    let passed = peers::pass_on(&catalog, request).await;
     app.copies.all_changed();
     if read.load(Ordering::Relaxed) > bytes_max {
         return Err(too_large(bytes_max));
@@ -213,22 +212,4 @@ pub(super) fn conditional(mut request: RequestBuilder, headers: &HeaderMap) -> R
         }
     }
     request
-}
-
-/// The catalog's answer as it is; its refusals with this request's names.
-pub(super) async fn pass_on(
-    catalog: &Internal,
-    request: RequestBuilder,
-) -> Result<Response, HttpError> {
-    let answer = peers::ask(catalog, request).await?;
-    let status = answer.status();
-    let headers = peers::kept_headers(answer.headers());
-    let body = peers::body(catalog, answer).await?;
-    if !status.is_success() {
-        return Err(peers::refusal(catalog, status, &body));
-    }
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    Ok(response)
 }

@@ -170,6 +170,68 @@ async fn a_restore_says_how_far_it_is_and_is_asked_for_in_the_customers_name() {
 }
 
 #[tokio::test]
+async fn a_bundle_is_asked_for_in_the_callers_name_and_a_customers_holds_its_own() {
+    let (gateway, documents) = start().await;
+    let internal = "/internal/documents/bundles";
+    let asked = json!({"id": ID, "state": "waiting"});
+    let accepted = Canned {
+        status: 202,
+        ..Canned::json(&asked)
+    };
+    documents.say(internal, accepted);
+    let ask = async |sub: &str, scope: &str, body: Value| {
+        let call = gateway.by(sub, scope, Method::POST, "/v1/documents/bundles");
+        call.json(&body).send().await.unwrap()
+    };
+    let period = json!({"from": "2026-01-01", "to": "2026-12-31"});
+    let of = |customer: &str| {
+        let mut body = period.clone();
+        body["customer_id"] = json!(customer);
+        body
+    };
+    for (sub, scope, body, sent) in [
+        ("alice", "customer", period.clone(), of("alice")),
+        ("alice", "customer", of("alice"), of("alice")),
+        ("shop", "storefront", of("alice"), of("alice")),
+        ("support", "orders:manage", period.clone(), period.clone()),
+    ] {
+        let answer = ask(sub, scope, body).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        assert_eq!(answer.json::<Value>().await.unwrap(), asked);
+        let seen = documents.seen().pop().unwrap();
+        assert_eq!(seen.headers["x-on-behalf-of"], sub);
+        let body: Value = serde_json::from_slice(&seen.body).unwrap();
+        assert_eq!(body, sent);
+    }
+    let count = documents.seen().len();
+    let refused = problem(ask("alice", "customer", of("bob")).await).await;
+    assert_eq!(refused["code"], "other_customer");
+    let refused = problem(ask("alice", "customer", json!({"from": 1})).await).await;
+    assert_eq!(refused["errors"][0]["pointer"], "/from");
+    assert_eq!(documents.seen().len(), count);
+
+    let one = format!("{internal}/{ID}?customer_id=alice");
+    documents.say(&one, Canned::json(&asked));
+    let path = format!("/v1/documents/bundles/{ID}");
+    let shown = get(&gateway, "alice", "customer", &path).await;
+    assert_eq!(shown.json::<Value>().await.unwrap(), asked);
+    let content = format!("{internal}/{ID}/content?customer_id=alice");
+    for (status, code) in [(409, "bundle_pending"), (410, "bundle_gone")] {
+        documents.say(&content, Canned::problem(status, code));
+        let path = format!("{path}/content");
+        let refused = problem(get(&gateway, "alice", "customer", &path).await).await;
+        assert_eq!(
+            (&refused["status"], &refused["code"]),
+            (&json!(status), &json!(code))
+        );
+        let page = gateway.call(Method::GET, refused["type"].as_str().unwrap());
+        assert_eq!(page.send().await.unwrap().status(), StatusCode::OK);
+    }
+    let answer = get(&gateway, "alice", "customer", "/v1/documents/bundles/x").await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn while_the_service_is_down_nothing_is_known() {
     let gateway = Gateway::start().await;
     for path in [

@@ -327,3 +327,57 @@ async fn only_who_holds_the_service_token_is_answered() {
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     stand.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_say_how_far_they_are_and_name_every_fault_by_its_line() {
+    const IMPORTS: &str = "/internal/documents/imports";
+    let mut stand = Stand::started().await;
+    wait_for("the schema is there", SOON, async || {
+        read(&stand, IMPORTS).await.0 == StatusCode::OK
+    })
+    .await;
+    for statement in [
+        "INSERT INTO imports (id, source, manifest_sha256, manifest_bytes, rows_total, rows_imported, rows_refused, updated_at)
+         SELECT ('00000000-0000-4000-8000-00000000000' || n)::uuid, 's3://inbox/' || n, sha256('x'), 1, 40, 10, 5,
+                now() - make_interval(mins => n) FROM generate_series(1, 3) n",
+        "INSERT INTO import_faults (import_id, line, code, detail)
+         SELECT '00000000-0000-4000-8000-000000000002', 7 * n, 'missing_file', 'line ' || 7 * n FROM generate_series(1, 5) n",
+    ] {
+        sqlx::query(statement).execute(&stand.pool).await.unwrap();
+    }
+    let (_, latest) = read(&stand, &format!("{IMPORTS}?limit=2")).await;
+    let latest: Vec<_> = latest["data"].as_array().unwrap().iter().collect();
+    assert_eq!(latest.len(), 2);
+    assert_eq!(
+        (&latest[0]["source"], &latest[1]["source"]),
+        (&json!("s3://inbox/1"), &json!("s3://inbox/2"))
+    );
+    let one = format!("{IMPORTS}/00000000-0000-4000-8000-000000000002");
+    let (_, shown) = read(&stand, &one).await;
+    assert_eq!(&shown, latest[1]);
+    assert_eq!(
+        (
+            &shown["rows_total"],
+            &shown["rows_imported"],
+            &shown["rows_refused"]
+        ),
+        (&json!(40), &json!(10), &json!(5))
+    );
+    let (mut lines, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = read(&stand, &format!("{one}/faults?limit=2{cursor}")).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        for fault in page["data"].as_array().unwrap() {
+            assert_eq!(fault["detail"], format!("line {}", fault["line"]));
+            lines.push(fault["line"].as_i64().unwrap());
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(lines, [7, 14, 21, 28, 35]);
+    let (status, _) = read(&stand, &format!("{IMPORTS}/x/faults")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    stand.stop().await;
+}

@@ -214,3 +214,48 @@ pub enum LeftOutReason {
     /// Its file is missing, or not what it was: the shop was told.
     Damaged,
 }
+
+/// A bulk import, and how far it is. Begun by `documents import`, a task or the Lambda.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DocumentImport {
+    /// Of the manifest's place and content.
+    pub id: Uuid,
+    /// The manifest's place.
+    #[schema(example = "s3://inbox/2026-11/manifest.csv")]
+    pub source: String,
+    /// Rows of the manifest.
+    pub rows_total: i64,
+    /// Documents that it brought so far.
+    pub rows_imported: i64,
+    /// Rows whose document was there before.
+    pub rows_known: i64,
+    /// Rows with a fault: see `/v1/documents/imports/{id}/faults`.
+    pub rows_refused: i64,
+    /// Bytes of files that it brought so far.
+    pub bytes_imported: i64,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// When a row was settled last. Long ago: whoever worked on it has died, and running it again goes on.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// When the last row was settled.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+/// A row of a manifest that was not imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportFault {
+    /// Its line, from 1.
+    pub line: i64,
+    /// Stable, for programs.
+    #[schema(example = "missing_file")]
+    pub code: String,
+    /// For people: what is wrong.
+    pub detail: String,
+}

@@ -38,6 +38,8 @@ pub mod paths {
     /// brought back from the archive by `/{id}/restore`. With `customer_id`, a
     /// document of anyone else is not found.
     pub const DOCUMENTS: &str = "/internal/documents";
+    /// documents: bulk imports, one at `/{id}`, its faults at `/{id}/faults`.
+    pub const IMPORTS: &str = "/internal/documents/imports";
     /// documents: bundles, the paths below it as in the public API.
     pub const BUNDLES: &str = "/internal/documents/bundles";
     /// orders: which of these orders ([`super::OrderIds`]) there are ([`super::OrdersKnown`]).

@@ -5,6 +5,7 @@
 mod bundles;
 mod content;
 mod documents;
+mod imports;
 mod query;
 mod restore;
 
@@ -56,11 +57,15 @@ impl App {
 pub(crate) fn routes(app: App, token: Secret) -> Router {
     let one = format!("{}/{{id}}", paths::DOCUMENTS);
     let bundle = format!("{}/{{id}}", paths::BUNDLES);
+    let import = format!("{}/{{id}}", paths::IMPORTS);
     let routes = Router::new()
         .route(paths::DOCUMENTS, get(documents::list))
         .route(paths::BUNDLES, post(bundles::post))
         .route(&bundle, get(bundles::get))
         .route(&format!("{bundle}/content"), get(bundles::content))
+        .route(paths::IMPORTS, get(imports::latest))
+        .route(&import, get(imports::get))
+        .route(&format!("{import}/faults"), get(imports::faults))
         .route(&one, get(documents::get))
         .route(&format!("{one}/content"), get(content::get))
         .route(&format!("{one}/restore"), post(restore::post))

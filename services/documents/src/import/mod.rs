@@ -36,7 +36,7 @@ pub(crate) use file::{AWAY, Stored, is_pdf, kept};
 pub use lines::LINE_BYTES_MAX;
 pub(crate) use manifest::{Row, Written, check, uuid_v8};
 pub(crate) use ranges::Ranges;
-pub use rows::{FAULTS_KEPT_MAX, Import, faults, get};
+pub use rows::{FAULTS_KEPT_MAX, Import, faults, get, latest};
 pub(crate) use rows::{Placed, place};
 pub use run::{Importer, Report};
 pub use source::{Source, SourceError};

@@ -97,6 +97,18 @@ pub async fn get(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Import>> {
         .await
 }
 
+/// The imports that something happened to last.
+///
+/// # Errors
+/// Those of Postgres.
+pub async fn latest(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<Import>> {
+    let select = format!("SELECT {COLUMNS} FROM imports ORDER BY updated_at DESC, id LIMIT $1");
+    sqlx::query_as(sqlx::AssertSqlSafe(select))
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+}
+
 /// Lets an import begin anew; what it brought is known then.
 pub(super) async fn rewind(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod content;
+mod imports;
 mod list;
 mod read;
 mod restore;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use reqwest::RequestBuilder;
 use steelyard_domain::internal::paths;
-use steelyard_domain::scope::Scope::{Customer, OrdersManage, Storefront};
+use steelyard_domain::scope::Scope::{self, Customer, Ops, OrdersManage, Storefront};
 use steelyard_runtime::http::{HttpError, with_deadline};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,44 +25,24 @@ use crate::orders::confined_to;
 
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
+/// Customers see their own, the others everybody's.
+const READERS: &[Scope] = &[Customer, Storefront, OrdersManage];
+const STAFF: &[Scope] = &[OrdersManage, Ops];
+
 /// The routes, each with who may call it.
 pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
-        .routes(allowed(
-            app,
-            &[Customer, Storefront, OrdersManage],
-            routes!(list::list),
-        ))
-        .routes(allowed(
-            app,
-            &[Customer, Storefront, OrdersManage],
-            routes!(read::read),
-        ))
-        .routes(allowed(
-            app,
-            &[Customer, Storefront, OrdersManage],
-            routes!(content::content),
-        ))
-        .routes(allowed(
-            app,
-            &[Customer, Storefront, OrdersManage],
-            routes!(restore::restore),
-        ))
-        .routes(allowed(
-            app,
-            &[Customer, Storefront, OrdersManage],
-            routes!(bundles::ask),
-        ))
-        .routes(allowed(
-            app,
-            &[Customer, Storefront, OrdersManage],
-            routes!(bundles::show),
-        ))
-        .routes(allowed(
-            app,
-            &[Customer, Storefront, OrdersManage],
-            routes!(bundles::content),
-        ))
+        .routes(allowed(app, READERS, routes!(list::list)))
+        .routes(allowed(app, READERS, routes!(read::read)))
+        .routes(allowed(app, READERS, routes!(content::content)))
+        .routes(allowed(app, READERS, routes!(restore::restore)))
+        .routes(allowed(app, READERS, routes!(bundles::ask)))
+        .routes(allowed(app, READERS, routes!(bundles::show)))
+        .routes(allowed(app, READERS, routes!(bundles::content)))
+        .routes(allowed(app, STAFF, routes!(imports::list)))
+        .routes(allowed(app, STAFF, routes!(imports::show)))
+        .routes(allowed(app, STAFF, routes!(imports::faults)))
+        .routes(allowed(app, STAFF, routes!(imports::events)))
 }
 
 /// The deadline of every route of this module.

@@ -232,6 +232,47 @@ async fn a_bundle_is_asked_for_in_the_callers_name_and_a_customers_holds_its_own
 }
 
 #[tokio::test]
+async fn an_import_is_followed_to_its_end() {
+    let (gateway, documents) = start().await;
+    let internal = format!("/internal/documents/imports/{ID}");
+    let at = |imported: i64, finished: Option<&str>| {
+        let mut import = json!({
+            "id": ID, "source": "s3://inbox/manifest.csv", "rows_total": 40, "rows_imported": imported, "rows_known": 0,
+            "rows_refused": 0, "bytes_imported": imported, "started_at": "2026-11-25T00:00:00Z",
+            "updated_at": "2026-11-25T00:00:00Z",
+        });
+        if let Some(finished) = finished {
+            import["finished_at"] = json!(finished);
+        }
+        import
+    };
+    documents.say(&internal, Canned::json(&at(10, None)));
+    let path = format!("/v1/documents/imports/{ID}");
+    let shown = get(&gateway, "office", "ops", &path).await;
+    assert_eq!(shown.json::<Value>().await.unwrap(), at(10, None));
+    let mut stream = get(&gateway, "office", "ops", &format!("{path}/events")).await;
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut seen = String::new();
+    while let Some(chunk) = stream.chunk().await.unwrap() {
+        seen += std::str::from_utf8(&chunk).unwrap();
+        // What was sent is not sent again; then it ends.
+        let end = Canned::json(&at(40, Some("2026-11-25T00:00:01Z")));
+        documents.say(&internal, end);
+    }
+    let events: Vec<Value> = seen
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    assert_eq!(events, [at(10, None), at(40, Some("2026-11-25T00:00:01Z"))]);
+    let customer = get(&gateway, "alice", "customer", &path).await;
+    assert_eq!(customer.status(), StatusCode::FORBIDDEN);
+    let other = format!("{path}0/events");
+    let missing = get(&gateway, "office", "ops", &other).await;
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn while_the_service_is_down_nothing_is_known() {
     let gateway = Gateway::start().await;
     for path in [

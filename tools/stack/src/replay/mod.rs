@@ -6,6 +6,7 @@
 //! changes nothing and reconciles the same.
 
 mod countries;
+mod documents;
 mod file;
 mod reconcile;
 mod send;
@@ -16,11 +17,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use steelyard_domain::id::OrderId;
 use steelyard_domain::product::ImportReport;
+use time::OffsetDateTime;
 
+use self::documents::{Ordered, wait_for_invoices};
 use self::file::{Books, Invoice};
-use self::reconcile::Report;
-use self::settle::wait_for_all;
+use self::reconcile::{Report, month};
+use self::settle::{State, wait_for_all};
 use crate::cli::ReplayArgs;
 use crate::client::Gateway;
 use crate::dir::StackDir;
@@ -88,14 +92,48 @@ pub async fn command(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let states = wait_for_all(&storefront, &ids, args.settle, &settling).await;
     settling.finish_and_clear();
 
+    let ordered = confirmed(&ids, &states);
     let report = Report::new(&books, &sent, states);
     out(&report.table());
-    if report.balances() {
+    let mut balances = report.balances();
+    if balances {
         out("  Everything is settled, and the orders equal the file to the cent.");
+    }
+    if args.invoices {
+        let waiting = bar(ordered.len(), "invoices");
+        let invoices = wait_for_invoices(&storefront, &ordered, args.settle, &waiting).await;
+        waiting.finish_and_clear();
+        out(&format!("\n{}", invoices.table()));
+        if invoices.balance() {
+            out("  Every confirmed order has one invoice, to the cent.");
+        }
+        balances &= invoices.balance();
+    }
+    if balances {
         return Ok(ExitCode::SUCCESS);
     }
     out("  The books do not balance.");
     Ok(ExitCode::FAILURE)
+}
+
+/// What has an invoice.
+fn confirmed(ids: &[OrderId], states: &[State]) -> Vec<Ordered> {
+    let settled = ids
+        .iter()
+        .zip(states)
+        .filter_map(|(id, state)| match state {
+            State::Settled(answer)
+                if !matches!(answer.status.as_str(), "rejected" | "cancelled") =>
+            {
+                Some(Ordered {
+                    id: *id,
+                    month: month(answer.placed_at.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+                    total: answer.total,
+                })
+            }
+            _ => None,
+        });
+    settled.collect()
 }
 
 /// For the import and for the orders: each with just the scopes that it needs, unless a token was given.

@@ -168,7 +168,7 @@ impl Report {
     }
 }
 
-fn month(at: OffsetDateTime) -> String {
+pub(super) fn month(at: OffsetDateTime) -> String {
     format!("{}-{:02}", at.year(), u8::from(at.month()))
 }
 
@@ -185,7 +185,7 @@ fn net(invoice: &Invoice) -> Decimal {
 }
 
 /// `769905.74` → `769,905.74`.
-fn money(amount: Decimal) -> String {
+pub(super) fn money(amount: Decimal) -> String {
     let text = format!("{amount:.2}");
     let (sign, digits) = text
         .strip_prefix('-')
@@ -197,7 +197,7 @@ fn money(amount: Decimal) -> String {
     )
 }
 
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -27,6 +27,9 @@ pub(super) struct Answer {
     /// Σ of the lines without tax.
     #[serde(default)]
     pub(super) subtotal: Decimal,
+    /// What it comes to, with tax.
+    #[serde(default)]
+    pub(super) total: Decimal,
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub(super) placed_at: Option<OffsetDateTime>,
     /// Requests under the same key that asked for something else.

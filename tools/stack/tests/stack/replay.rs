@@ -98,8 +98,16 @@ async fn a_file_is_replayed_once_however_often_it_is_sent_and_balances_to_the_ce
     );
 
     let before = stock(&stack).await;
-    let (code, second) = replay(data.path(), &[plain.to_str().unwrap()]);
+    let (code, second) = replay(data.path(), &["--invoices", plain.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{second}");
+    let invoiced = second.lines().rfind(|line| line.contains("2011-03 "));
+    let invoiced: Vec<&str> = invoiced.unwrap().split_whitespace().collect();
+    assert_eq!(
+        (invoiced[1], invoiced[2], invoiced[5]),
+        ("5", "5", "0.00"),
+        "{second}"
+    );
+    assert!(second.contains("one invoice, to the cent"), "{second}");
     assert!(second.contains("0 goods receipts booked"), "{second}");
     assert_eq!(table(&first), table(&second));
     assert_eq!(stock(&stack).await, before);

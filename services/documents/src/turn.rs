@@ -6,7 +6,8 @@ use sqlx::{PgConnection, PgPool};
 /// under it must not go wrong when two do it; it is only wasted.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    _connection: PgConnection,
+    connection: PgConnection,
+    what: String,
 }
 
 impl Turn {
@@ -19,7 +20,20 @@ impl Turn {
             .fetch_one(&mut connection)
             .await?;
         Ok(taken.then_some(Self {
-            _connection: connection,
+            connection,
+            what: what.to_owned(),
         }))
+    }
+
+    /// Gives it back: the next one finds it free at once. A turn that is only dropped is free when Postgres has noticed.
+    pub(crate) async fn end(mut self) {
+        let unlock = "SELECT pg_advisory_unlock(hashtextextended('documents:' || $1, 0))";
+        let freed = sqlx::query(unlock)
+            .bind(&self.what)
+            .execute(&mut self.connection)
+            .await;
+        if let Err(error) = freed {
+            tracing::debug!(%error, what = self.what, "a turn ends with its connection");
+        }
     }
 }

@@ -39,6 +39,17 @@ async fn read(stand: &Stand, path: &str) -> (StatusCode, Value) {
     (status, answer.json().await.unwrap())
 }
 
+/// A service whose schema is there.
+async fn started() -> Stand {
+    let stand = Stand::started().await;
+    let nobody = uuid::Uuid::nil().to_string();
+    wait_for("the schema is there", SOON, async || {
+        call(&stand, &nobody).await.status() == StatusCode::NOT_FOUND
+    })
+    .await;
+    stand
+}
+
 /// Asks for a bundle and waits for its end.
 async fn made(stand: &Stand, body: &Value) -> Value {
     let (status, asked) = ask(stand, body).await;
@@ -50,7 +61,10 @@ async fn ended(stand: &Stand, id: &str) -> Value {
     let mut shown = Value::Null;
     wait_for("the bundle is made", SOON, async || {
         shown = read(stand, id).await.1;
-        !matches!(shown["state"].as_str(), Some("waiting" | "running"))
+        matches!(
+            shown["state"].as_str(),
+            Some("ready" | "failed" | "expired")
+        )
     })
     .await;
     shown
@@ -87,7 +101,7 @@ fn period(days: i64) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_holds_a_periods_documents_byte_by_byte_and_nobody_elses() {
-    let mut stand = Stand::started().await;
+    let mut stand = started().await;
     let now = OffsetDateTime::now_utc();
     let (mut events, others) = (Vec::new(), order("12345", "x"));
     for i in 0..12 {
@@ -177,7 +191,7 @@ async fn a_bundle_holds_a_periods_documents_byte_by_byte_and_nobody_elses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_left_out_by_name_and_what_is_packed_is_read_from_its_pack() {
-    let mut stand = Stand::started().await;
+    let mut stand = started().await;
     let now = OffsetDateTime::now_utc();
     let events: Vec<_> = (0..5)
         .map(|i| {
@@ -247,7 +261,7 @@ async fn what_cannot_be_read_is_left_out_by_name_and_what_is_packed_is_read_from
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_outlives_the_instance_that_was_at_it_and_an_outage_of_s3() {
-    let mut stand = Stand::started().await;
+    let mut stand = started().await;
     let mut confirmed = event(&order("17850", "1"), Confirmed);
     confirmed.at = OffsetDateTime::now_utc();
     stand.send(&[confirmed]).await;
@@ -288,7 +302,7 @@ async fn a_bundle_outlives_the_instance_that_was_at_it_and_an_outage_of_s3() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_asked_for_is_refused_with_its_place_and_callers_wait_for_three() {
-    let mut stand = Stand::started().await;
+    let mut stand = started().await;
     let (status, refused) = ask(
         &stand,
         &json!({"from": "2026-02-30", "to": "x", "kind": "letter", "customer_id": " "}),

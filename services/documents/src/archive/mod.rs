@@ -126,7 +126,7 @@ impl Archive {
         now: OffsetDateTime,
         go_on: impl Fn() -> bool + Sync,
     ) -> Result<Ticked, Error> {
-        let _turn = Turn::take(&self.pool, "archive")
+        let turn = Turn::take(&self.pool, "archive")
             .await?
             .ok_or(Error::Busy)?;
         let mut done = Ticked::default();
@@ -146,6 +146,7 @@ impl Archive {
             metrics::counter!("documents_archive_total", "step" => what).increment(count);
         }
         metrics::counter!("documents_archive_faults_total").increment(done.faults);
+        turn.end().await;
         Ok(done)
     }
 }

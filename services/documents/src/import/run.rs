@@ -88,7 +88,7 @@ impl Importer {
         let is_csv = !name.to_ascii_lowercase().ends_with("json");
         let manifest = scan(source, name, is_csv).await?;
         let turn = Turn::take(&self.pool, &format!("import {}", manifest.id)).await?;
-        let _turn = turn.ok_or(Error::Busy)?;
+        let turn = turn.ok_or(Error::Busy)?;
         let mut import = rows::begin(&self.pool, &manifest).await?;
         if import.finished_at.is_some() && again {
             rows::rewind(&self.pool, import.id).await?;
@@ -100,6 +100,7 @@ impl Importer {
             let (format, lines) = self.open(name, is_csv, manifest.bytes, &import).await?;
             import = Box::pin(self.work(import, &format, lines, progress, stop)).await?;
         }
+        turn.end().await;
         Ok(Report {
             import,
             from_line,

@@ -26,7 +26,7 @@ impl Migration {
     /// # Errors
     /// See [`Error`]. What was cleared stays so.
     pub async fn clear(&self, stop: &CancellationToken) -> Result<ClearedRows, Error> {
-        let _turn = self.take_turn().await?;
+        let turn = self.take_turn().await?;
         let mut done = ClearedRows::default();
         let mut after = String::new();
         while !stop.is_cancelled() {
@@ -43,6 +43,7 @@ impl Migration {
                 }
             }
         }
+        turn.end().await;
         Ok(done)
     }
 

@@ -94,7 +94,7 @@ impl Migration {
         told: &watch::Sender<Option<Progress>>,
         stop: &CancellationToken,
     ) -> Result<Progress, Error> {
-        let _turn = self.take_turn().await?;
+        let turn = self.take_turn().await?;
         let mut progress = moved::begin(&self.pool, self.id, &self.source).await?;
         told.send_replace(Some(progress.clone()));
         for _ in 0..PASSES_MAX {
@@ -114,6 +114,7 @@ impl Migration {
                 break;
             }
         }
+        turn.end().await;
         Ok(progress)
     }
 

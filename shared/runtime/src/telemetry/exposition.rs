@@ -176,7 +176,7 @@ mod tests {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &[0.5, 2.0])
             .unwrap()
             .build_recorder();
-        let odd = Label::new("why", "a \"quoted\\\" {word},\nand more");
+        let odd = Label::new("why", "a \"quoted\" {word}, 1\\2\nand more");
         let key = Key::from_parts("lost_total", vec![odd]);
         recorder.register_counter(&key, &METADATA).increment(7);
         let key = Key::from_name("depth");
@@ -199,7 +199,7 @@ mod tests {
                 family("depth", Vec::new(), Value::Gauge(2.5)),
                 family(
                     "lost_total",
-                    label("why", "a \"quoted\\\" {word},\nand more"),
+                    label("why", "a \"quoted\" {word}, 1\\2\nand more"),
                     Value::Counter(7)
                 ),
                 family(

@@ -1,6 +1,5 @@
 //! Settings of the documents service.
 
-use std::fs;
 use std::time::Duration;
 
 use steelyard_objects::{S3Config, S3Credentials};
@@ -11,6 +10,7 @@ use steelyard_runtime::http::Listen;
 
 use crate::archive::Options;
 use crate::shop::Shop;
+use crate::written;
 
 /// The port of the internal routes, when `LISTEN_ADDR` says nothing.
 pub const PORT: u16 = 8_083;
@@ -37,7 +37,8 @@ pub struct Config {
     pub s3_public_url: Option<String>,
     /// `DOCUMENTS_BUCKET`: where files are kept.
     pub bucket: String,
-    /// How what is archived is brought back: `ARCHIVE_READABLE`, `ARCHIVE_RESTORE_SPEED`.
+    /// How what is archived is brought back: `ARCHIVE_READABLE`, `ARCHIVE_RESTORE_SPEED`. The others are read, so that
+    /// one environment serves for the service and `documents lifecycle`.
     pub archive: Options,
     /// What it issues documents with; nothing is issued when `SHOP` is unset.
     pub issuing: Option<Issuing>,
@@ -148,7 +149,7 @@ impl Config {
 
 impl Issuing {
     fn read(reader: &mut Reader<'_>, env: &Env, from: &str, sqs: SqsConfig) -> Option<Self> {
-        let shop = shop(reader, from);
+        let shop = written::read(reader, "SHOP", from, Shop::parse);
         let theme = theme(reader, env.get("THEME"));
         let queue = fifo(reader, "DOCUMENTS_QUEUE");
         let dead_letters_queue = match env.get("DOCUMENTS_DEAD_LETTERS_QUEUE") {
@@ -189,27 +190,6 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
         reader.fault("VISIBILITY_TIMEOUT", "must lie between 2s and 10m");
     }
     limits
-}
-
-/// A text has more than one line, and a path has not: where there is no folder to put a file, the text will do.
-fn shop(reader: &mut Reader<'_>, from: &str) -> Option<Shop> {
-    let (text, source) = if from.contains('\n') {
-        (Ok(from.to_owned()), "")
-    } else {
-        (fs::read_to_string(from), from)
-    };
-    let shop = text
-        .map_err(|error| error.to_string())
-        .and_then(|text| Shop::parse(&text).map_err(|error| error.to_string()));
-    shop.map_err(|why| {
-        let why = if source.is_empty() {
-            why
-        } else {
-            format!("{source}: {why}")
-        };
-        reader.fault("SHOP", why);
-    })
-    .ok()
 }
 
 fn theme(reader: &mut Reader<'_>, folder: Option<&str>) -> Option<Theme> {

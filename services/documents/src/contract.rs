@@ -51,8 +51,13 @@ fn needs() -> Needs {
         ],
         buckets: vec![Bucket {
             setting: "DOCUMENTS_BUCKET",
-            // Files are fetched by URLs that this role signs.
-            actions: &["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"],
+            // Files are fetched by URLs that this role signs; what is archived is asked for, and brought back under its key.
+            actions: &[
+                "s3:GetObject",
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+                "s3:RestoreObject",
+            ],
             // The breaker asks whether the bucket is there.
             bucket_actions: &["s3:ListBucket"],
         }],

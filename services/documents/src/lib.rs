@@ -37,6 +37,7 @@ pub mod stores;
 mod turn;
 pub mod words;
 pub mod worker;
+mod written;
 
 pub use config::{ADMIN_PORT, Config, PORT};
 pub use contract::SERVICE;

@@ -6,6 +6,7 @@ use steelyard_objects::{Class, Speed};
 use steelyard_runtime::config::{Env, Faults, Reader};
 
 use super::Retention;
+use crate::written;
 
 /// S3 counts in whole days.
 const READABLE_MIN: Duration = Duration::from_hours(24);
@@ -54,7 +55,8 @@ impl Options {
         reader.finish(|| Some(options))
     }
 
-    /// `ARCHIVE_CLASS`, `ARCHIVE_WARM_MONTHS`, `ARCHIVE_READABLE`, `ARCHIVE_RESTORE_SPEED`, `RETENTION` (path of a file).
+    /// `ARCHIVE_CLASS`, `ARCHIVE_WARM_MONTHS`, `ARCHIVE_READABLE`, `ARCHIVE_RESTORE_SPEED`, `RETENTION` (a file's path, or its
+    /// text).
     pub(crate) fn read(reader: &mut Reader<'_>, env: &Env) -> Self {
         let default = Self::default();
         let class = reader.or("ARCHIVE_CLASS", default.class);
@@ -70,14 +72,9 @@ impl Options {
                 "DEEP_ARCHIVE knows no expedited restore",
             );
         }
-        let retention = env.get("RETENTION").and_then(|path| {
-            let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
-            let parsed =
-                read.and_then(|text| Retention::parse(&text).map_err(|error| error.to_string()));
-            parsed
-                .map_err(|why| reader.fault("RETENTION", format!("{path}: {why}")))
-                .ok()
-        });
+        let retention = env
+            .get("RETENTION")
+            .and_then(|from| written::read(reader, "RETENTION", from, Retention::parse));
         Self {
             class,
             warm_months,
@@ -86,5 +83,32 @@ impl Options {
             retention,
             ..default
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use steelyard_runtime::config::Env;
+
+    use super::Options;
+
+    const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/retention.example.toml");
+
+    #[test]
+    fn rules_of_retention_are_a_file_or_its_text() {
+        let rules = |from: &str| {
+            let env = Env::of([("RETENTION", from)]);
+            Options::from_env(&env).map(|options| options.retention)
+        };
+        let text = include_str!("../../retention.example.toml");
+        let (by_path, by_text) = (rules(PATH), rules(text));
+        assert!(by_path.as_ref().is_ok_and(Option::is_some), "{by_path:?}");
+        assert_eq!(by_path.ok(), by_text.ok());
+        for wrong in ["/nowhere.toml", "home = \"DE\"\n[default]"] {
+            let faults = rules(wrong).expect_err("a fault");
+            assert_eq!(faults.0[0].name, "RETENTION");
+        }
+        let nothing = Options::from_env(&Env::default()).expect("defaults");
+        assert_eq!(nothing.retention, None);
     }
 }

@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1.7
 
-# One build for all images. Targets: gateway, orders, catalog, documents, localsqs.
+# One build for all images. Targets: gateway, orders, catalog, documents, documents-import, localsqs.
 #
 #   docker build --target gateway --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" -t steelyard/gateway .
 #
@@ -25,12 +25,12 @@ ENV CARGO_PROFILE_RELEASE_STRIP=symbols
 COPY --from=planner /recipe.json /recipe.json
 RUN cargo chef cook --release --locked --recipe-path /recipe.json \
     --package steelyard-gateway --package steelyard-orders --package steelyard-catalog \
-    --package steelyard-documents --package localsqs
+    --package steelyard-documents --package steelyard-documents-lambda --package localsqs
 COPY . .
 RUN cargo build --release --locked \
         --package steelyard-gateway --package steelyard-orders --package steelyard-catalog \
-        --package steelyard-documents --package localsqs --bins \
-    && for binary in gateway orders catalog documents localsqs; do \
+        --package steelyard-documents --package steelyard-documents-lambda --package localsqs --bins \
+    && for binary in gateway orders catalog documents bootstrap localsqs; do \
         sh deploy/image/rootfs.sh "target/release/$binary" "/rootfs/$binary" || exit 1; \
     done \
     && mkdir /empty
@@ -80,6 +80,12 @@ EXPOSE 8083 9083
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --start-interval=1s --retries=3 \
     CMD ["/usr/local/bin/documents", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/documents"]
+
+# For AWS Lambda, which starts it, tells it where its runtime API is, and looks after its health itself.
+FROM base AS documents-import
+LABEL org.opencontainers.image.title="steelyard-documents-import"
+COPY --from=build /rootfs/bootstrap /
+ENTRYPOINT ["/usr/local/bin/bootstrap"]
 
 FROM base AS localsqs
 LABEL org.opencontainers.image.title="localsqs"

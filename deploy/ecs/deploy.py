@@ -3,8 +3,8 @@
 
     deploy/ecs/deploy.py ENVIRONMENT COMMIT [STACK…] [--dry-run]
 
-ENVIRONMENT is a file in environments/, COMMIT the tag of the images. Without STACK all of them; a deploy of new code alone
-is `catalog documents orders reports gateway` (workers before the gateway: see docs/OPERATIONS.md). Needs the AWS CLI, nothing else.
+ENVIRONMENT is a file in environments/, COMMIT the tag of the images. Without STACK all of them; `code` stands for those in
+which our images run, workers before the gateway (see docs/OPERATIONS.md). Needs the AWS CLI, nothing else.
 CLOUDFORMATION_ROLE names the role that CloudFormation acts by, when that is not the caller's own (pipeline.yaml).
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 STACKS = (HERE / "stacks.txt").read_text().split()
-# Stacks with a task definition of ours.
-SERVICES = {"catalog", "documents", "orders", "reports", "gateway"}
+# Stacks in which our images run.
+CODE = {"catalog", "documents", "archive", "imports", "orders", "reports", "gateway"}
 
 
 def value(given):
@@ -31,7 +31,7 @@ def value(given):
 def command(given, stack, commit):
     """The AWS CLI's words for one stack."""
     values = {"Environment": given["environment"], **given["stacks"].get(stack, {})}
-    if stack in SERVICES:
+    if stack in CODE:
         values["ImageTag"] = commit
     role = os.environ.get("CLOUDFORMATION_ROLE")
     return [
@@ -50,15 +50,16 @@ def main():
     parser = argparse.ArgumentParser(prog="deploy.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environment", choices=sorted(path.stem for path in (HERE / "environments").glob("*.json")))
     parser.add_argument("commit")
-    parser.add_argument("stack", nargs="*", help=f"of {', '.join(STACKS)}")
+    parser.add_argument("stack", nargs="*", help=f"of {', '.join(STACKS)}; or code")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
     args = parser.parse_args()
-    unknown = [stack for stack in args.stack if stack not in STACKS]
+    unknown = [stack for stack in args.stack if stack not in (*STACKS, "code")]
     if unknown:
         parser.error(f"there is no stack {unknown[0]}; there are: {', '.join(STACKS)}")
+    wanted = set(args.stack) | (CODE if "code" in args.stack else set())
     given = json.loads((HERE / "environments" / f"{args.environment}.json").read_text())
     for stack in STACKS:
-        if args.stack and stack not in args.stack:
+        if wanted and stack not in wanted:
             continue
         words = command(given, stack, args.commit)
         print(*words, flush=True)

@@ -6,7 +6,7 @@ set -eu
 
 registry=$1 from=$2 to=$3 commit=$4
 
-for service in catalog documents orders gateway; do
+for service in catalog documents documents-import orders gateway; do
     if aws ecr describe-images --repository-name "$to/$service" --image-ids imageTag="$commit" >/dev/null 2>&1; then
         echo "$to/$service:$commit is there"
         continue

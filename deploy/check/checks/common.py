@@ -39,8 +39,13 @@ def contracts():
 
 
 def tasks():
-    """The contracts of what is run by schedule, by name."""
-    return {contract["service"]: contract for contract in listed() if not contract["ports"]["api"]}
+    """The contracts of what is run as a task and ends, by name."""
+    return {contract["service"]: contract for contract in listed() if not contract["ports"]["api"] and "function" not in contract}
+
+
+def functions():
+    """The contracts of what AWS Lambda runs, by name."""
+    return {contract["service"]: contract for contract in listed() if "function" in contract}
 
 
 def listed():

@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 
-from . import ecs_indicators, ecs_queues, ecs_service, ecs_tasks
-from .common import Faults, contracts, tasks
+from . import ecs_functions, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
+from .common import Faults, contracts, functions, tasks
 from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load_all, of_type
 
 ENVIRONMENTS = FOLDER / "environments"
+# What several stacks are told, and told the same. An export would say it once, and could never be changed while it is used.
+SAME = {"ArchiveClass", "ArchiveReadableDays", "ArchiveRestoreSpeed", "AuthIssuer"}
 OPERATIONS = Path("docs/OPERATIONS.md")
 
 
@@ -30,7 +32,9 @@ def check_parameters(templates, faults):
         for parameter, properties in template["Parameters"].items():
             faults.unless(properties.get("Description"), f"deploy/ecs/{name}.yaml", f"{parameter} has no reason beside it")
     for path in sorted(ENVIRONMENTS.glob("*.json")):
-        check_environment(path, json.loads(path.read_text()), templates, faults)
+        given = json.loads(path.read_text())
+        check_environment(path, given, templates, faults)
+        check_same(path, given, templates, faults)
 
 
 def check_environment(path, given, templates, faults):
@@ -53,6 +57,16 @@ def check_environment(path, given, templates, faults):
             faults.unless(not allowed or value in map(str, allowed), path, f"{name}: {parameter} must be one of {allowed}")
         for parameter in sorted(set(given["stacks"].get(name, {})) - set(template["Parameters"])):
             faults.add(path, f"{name}: {parameter} is no parameter")
+
+
+def check_same(path, given, templates, faults):
+    for parameter in sorted(SAME):
+        told = {
+            name: given["stacks"].get(name, {}).get(parameter, template["Parameters"][parameter].get("Default"))
+            for name, template in templates.items()
+            if parameter in template["Parameters"]
+        }
+        faults.unless(len(set(told.values())) == 1, path, f"{parameter} must be the same everywhere, and is {told}")
 
 
 def check_buckets(stack, template, faults):
@@ -90,7 +104,7 @@ def main():
     known = contracts()
     check_names(templates, faults)
     check_parameters(templates, faults)
-    for stack in ("objects", "reports"):
+    for stack in templates:
         check_buckets(stack, templates[stack], faults)
     environments = {}
     for name, contract in known.items():
@@ -100,6 +114,7 @@ def main():
     ecs_queues.check_queues(templates, known, environments, faults)
     ecs_queues.check_senders(templates, known, faults)
     ecs_tasks.check_tasks(templates, tasks(), faults)
+    ecs_functions.check_functions(templates, functions(), faults)
     ecs_indicators.check_indicators(templates, known, OPERATIONS.read_text(), faults)
     faults.exit()
 

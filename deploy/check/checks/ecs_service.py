@@ -10,9 +10,19 @@ STOP_TIMEOUT_SECONDS_MAX = 120
 STOP_SLACK_SECONDS = 5
 
 
+def definition(template, name):
+    """The task definition that has this container, by its logical name."""
+    definitions = of_type(template, "AWS::ECS::TaskDefinition").items()
+    return next(
+        (logical, found["Properties"])
+        for logical, found in definitions
+        if any(one["Name"] == name for one in found["Properties"]["ContainerDefinitions"])
+    )
+
+
 def container(template, name):
-    definitions = list(of_type(template, "AWS::ECS::TaskDefinition").values())[0]["Properties"]["ContainerDefinitions"]
-    return next(definition for definition in definitions if definition["Name"] == name)
+    _, task = definition(template, name)
+    return next(one for one in task["ContainerDefinitions"] if one["Name"] == name)
 
 
 def queue_export(name, need, environment):
@@ -65,17 +75,29 @@ def named(resource):
         for name, value in values.items():
             text = text.replace(f"${{{name}}}", imported(value) or str(value))
         return text
+    if isinstance(resource, dict) and "Fn::GetAtt" in resource:
+        return "${" + ".".join(resource["Fn::GetAtt"]) + "}"
     return imported(resource) or str(resource)
 
 
 def granted(template, role):
-    """(action, resource) of a role's own policies."""
+    """(action, resource) of a role's own policies; buckets of the stack as `${Bucket.Arn}`, also where they go by name."""
     pairs = set()
+    names = {
+        f"arn:${{AWS::Partition}}:s3:::{bucket['Properties']['BucketName']['Fn::Sub']}": f"${{{logical}.Arn}}"
+        for logical, bucket in of_type(template, "AWS::S3::Bucket").items()
+        if "BucketName" in bucket["Properties"]
+    }
     for policy in template["Resources"][role]["Properties"].get("Policies", []):
         for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Effect"] != "Allow":
+                continue
             for resource in listed(statement["Resource"]):
+                text = named(resource)
+                arn, slash, below = text.partition("/")
+                text = names.get(arn, arn) + slash + below
                 for action in listed(statement["Action"]):
-                    pairs.add((action, named(resource)))
+                    pairs.add((action, text))
     return pairs
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import boto3
 
-from .common import Faults, contracts, dead_letters_of
+from . import emulated_tasks
+from .common import Faults, contracts, dead_letters_of, functions, tasks
 from .ecs_queues import FIFO, STANDARD
 from .templates import STACKS, load_all
 
@@ -184,8 +185,8 @@ def check_queues(account, known, faults):
 
 def check_buckets(account, faults):
     s3 = account.client("s3")
-    for kind in ("Documents", "Media"):
-        bucket = account.outputs("objects")[f"{kind}BucketName"]
+    for stack, kind in (("objects", "Documents"), ("objects", "Media"), ("reports", "Exports"), ("imports", "Imports")):
+        bucket = account.outputs(stack)[f"{kind}BucketName"]
         blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         faults.unless(all(blocked.values()) and len(blocked) == 4, bucket, f"S3 says public access is {blocked}")
         versions = s3.get_bucket_versioning(Bucket=bucket).get("Status")
@@ -264,8 +265,8 @@ def check_alarms(account, faults):
     """CloudWatch itself: an alarm for every dead-letter queue, that wakes somebody."""
     topic = account.outputs("network")["AlarmTopic"]
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents", "Media"):
-        queue = account.outputs("queues")[f"{kind}DeadLettersName"]
+    queues = [account.outputs("queues")[f"{kind}DeadLettersName"] for kind in ("Orders", "Documents", "Webhooks", "CatalogEvents", "Media")]
+    for queue in [*queues, account.outputs("imports")["ImportFailuresName"]]:
         on_it = [
             alarm for alarm in alarms
             if {"Name": "QueueName", "Value": queue} in alarm["Dimensions"] and topic in alarm["AlarmActions"]
@@ -297,6 +298,8 @@ def main():
         check_roles(account, known, faults)
         check_tasks(account, known, faults)
         check_alarms(account, faults)
+        emulated_tasks.check_tasks(account, ENVIRONMENT, task, tasks(), faults)
+        emulated_tasks.check_functions(account, ENVIRONMENT, functions(), faults)
     faults.exit()
 
 

@@ -4,27 +4,33 @@ import tomllib
 from pathlib import Path
 
 from . import dockerfile
-from .common import Faults, contracts
+from .common import Faults, contracts, functions
 
 # SQS for one machine: an image, but no service with a contract.
 OTHERS = {"localsqs": [9324]}
+# Targets of functions, by the names of their contracts. Lambda asks nobody for health, and nothing listens.
+FUNCTIONS = {"documents-import-function": "documents-import"}
 LABELS = ["source", "licenses", "version", "revision", "title"]
 
 
 def check_target(stage, name, ports, faults):
-    where = f"Dockerfile: {name}"
     program = f"/usr/local/bin/{name}"
+    check_program(stage, name, program, ports, faults)
+    health = stage.last("HEALTHCHECK")
+    faults.unless(
+        health and dockerfile.exec_form(health) == [program, "healthcheck"],
+        f"Dockerfile: {name}",
+        "HEALTHCHECK must call the program's own healthcheck: there is no shell and no curl",
+    )
+
+
+def check_program(stage, name, program, ports, faults):
+    where = f"Dockerfile: {name}"
     entry = stage.last("ENTRYPOINT")
     faults.unless(
         entry and dockerfile.exec_form(entry) == [program],
         where,
         f'ENTRYPOINT must be ["{program}"]: a shell in between would keep SIGTERM from the process',
-    )
-    health = stage.last("HEALTHCHECK")
-    faults.unless(
-        health and dockerfile.exec_form(health) == [program, "healthcheck"],
-        where,
-        "HEALTHCHECK must call the program's own healthcheck: there is no shell and no curl",
     )
     user = (stage.last("USER") or "").split(":")[0]
     faults.unless(user.isdigit() and int(user) > 0, where, "USER must be a number that is not root's")
@@ -63,6 +69,12 @@ def main():
     for name, ports in targets.items():
         if name in stages:
             check_target(stages[name], name, ports, faults)
+        else:
+            faults.add("Dockerfile", f"has no target {name}")
+    for contract in functions():
+        name = FUNCTIONS[contract]
+        if name in stages:
+            check_program(stages[name], name, "/usr/local/bin/bootstrap", [], faults)
         else:
             faults.add("Dockerfile", f"has no target {name}")
     faults.exit()

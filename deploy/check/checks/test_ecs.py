@@ -3,8 +3,8 @@
 import copy
 import unittest
 
-from . import ecs, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
-from .common import Faults, contracts, tasks
+from . import ecs, ecs_indicators, ecs_queues, ecs_service
+from .common import Faults, contracts
 from .templates import anchors, load_all
 
 TEMPLATES = load_all()
@@ -214,43 +214,6 @@ class Queues(unittest.TestCase):
         self.assertIn("orders may be sent by ['catalog', 'gateway']", faults.lines[0])
 
 
-class Tasks(unittest.TestCase):
-    def breaks(self, change, expected):
-        def faults_of(templates):
-            faults = Faults()
-            ecs_tasks.check_tasks(templates, tasks(), faults)
-            return faults.lines
-
-        self.assertEqual(faults_of(TEMPLATES), [], "the stack as it is")
-        template = copy.deepcopy(TEMPLATES["reports"])
-        change(template["Resources"])
-        heard = faults_of(TEMPLATES | {"reports": template})
-        self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
-
-    def test_an_export_that_may_read_what_it_wrote(self):
-        def change(resources):
-            statement = resources["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
-            statement["Action"] = ["s3:PutObject", "s3:GetObject"]
-
-        self.breaks(change, "grants s3:GetObject on ${ExportsBucket.Arn}/*")
-
-    def test_an_export_without_a_bucket(self):
-        def change(resources):
-            main = resources["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]
-            main["Environment"] = [item for item in main["Environment"] if item["Name"] != "EXPORT_BUCKET"]
-
-        self.breaks(change, "EXPORT_BUCKET is not set")
-
-    def test_a_schedule_that_runs_something_else(self):
-        def change(resources):
-            resources["NightlySchedule"]["Properties"]["Target"]["Input"] = '{"containerOverrides": [{"name": "orders", "command": ["run"]}]}'
-
-        self.breaks(change, "NightlySchedule: does not run `export` in orders-export")
-
-    def test_a_failure_that_nobody_hears(self):
-        self.breaks(lambda resources: resources.pop("Failed"), "nobody hears when orders-export fails")
-
-
 class Indicators(unittest.TestCase):
     def breaks(self, expected, change=lambda templates, contracts: None, operations=None):
         operations = operations or ecs.OPERATIONS.read_text()
@@ -308,6 +271,13 @@ class Stacks(unittest.TestCase):
                 "dev.json: network: OperatorMail is no parameter",
             ],
         )
+
+    def test_stacks_that_are_told_different_things(self):
+        given = {"environment": "dev", "stacks": {"archive": {"ArchiveClass": "GLACIER"}, "orders": {"AuthIssuer": "a"}, "gateway": {"AuthIssuer": "a"}}}
+        faults = Faults()
+        ecs.check_same("dev.json", given, TEMPLATES, faults)
+        told = {"documents": "GLACIER_IR", "archive": "GLACIER"}
+        self.assertEqual(faults.lines, [f"dev.json: ArchiveClass must be the same everywhere, and is {told}"])
 
     def test_a_parameter_whose_file_is_not_there(self):
         given = {"environment": "dev", "stacks": {"documents": {"Shop": "file:nowhere.toml"}}}

@@ -20,8 +20,13 @@ pub const SERVICES: [Service; 4] = [
     steelyard_documents::SERVICE,
 ];
 
-/// What is run by schedule: listens nowhere.
-pub const TASKS: [Service; 1] = [steelyard_orders::export::EXPORT];
+/// What is run by schedule, by hand or by events, and ends: listens nowhere.
+pub const TASKS: [Service; 4] = [
+    steelyard_orders::export::EXPORT,
+    steelyard_documents::LIFECYCLE,
+    steelyard_documents::IMPORT,
+    steelyard_documents_lambda::FUNCTION,
+];
 
 /// This crate's folder.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");

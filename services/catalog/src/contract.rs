@@ -79,6 +79,7 @@ fn needs() -> Needs {
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],
+        ..Needs::default()
     }
 }
 

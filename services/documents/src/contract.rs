@@ -1,15 +1,17 @@
-//! What the documents service needs from where it runs.
+//! What the documents service, and the commands that are deployed beside it, need from where they run.
 
 use std::time::Duration;
 
 use steelyard_queue::ConsumerOptions;
 use steelyard_runtime::contract::{
-    Alarm, Bucket, MetricKind, Needs, Ports, Queue, Service, Visibility,
+    Alarm, BY_ARGUMENT, Bucket, MetricKind, Needs, Ports, Queue, Service, Visibility,
 };
 use steelyard_runtime::{indicators, telemetry};
 
+use crate::archive::Options;
 use crate::config::{ADMIN_PORT, Config, Limits, PORT};
 use crate::service::{DRAIN_MAX, consumer_options};
+use crate::stores::Settings;
 
 /// The service, as its `main` and those who deploy it know it.
 pub const SERVICE: Service = Service {
@@ -85,8 +87,69 @@ fn needs() -> Needs {
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],
+        ..Needs::default()
     }
 }
+
+/// `documents lifecycle`, as those who schedule it know it.
+pub const LIFECYCLE: Service = Service {
+    name: "documents-lifecycle",
+    ports: NOWHERE,
+    read: |env| {
+        drop(Settings::from_env(env));
+        drop(Options::from_env(env));
+    },
+    needs: || Needs {
+        // It ends after the pack in hand. A kill costs no more than that pack, which the next run gives up and begins anew.
+        stop_seconds_max: PACK_MAX.as_secs(),
+        buckets: vec![Bucket {
+            setting: "DOCUMENTS_BUCKET",
+            actions: &[
+                "s3:GetObject",
+                "s3:PutObject",
+                "s3:DeleteObject",
+                "s3:AbortMultipartUpload",
+                "s3:RestoreObject",
+            ],
+            // Without it S3 says of what is not there that it is forbidden.
+            bucket_actions: &["s3:ListBucket"],
+        }],
+        ..Needs::default()
+    },
+};
+
+/// `documents import MANIFEST`, as those who run it know it.
+pub const IMPORT: Service = Service {
+    name: "documents-import",
+    ports: NOWHERE,
+    read: |env| drop(Settings::from_env(env)),
+    needs: || Needs {
+        // It ends after the set in hand; the same command goes on.
+        stop_seconds_max: (IMPORT_SET_MAX + telemetry::FLUSH_MAX).as_secs(),
+        buckets: vec![
+            Bucket {
+                setting: "DOCUMENTS_BUCKET",
+                // A file whose row another import had first is deleted again.
+                actions: &["s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"],
+                bucket_actions: &[],
+            },
+            // Where manifest and files lie. A file that is missing is a row's fault, one that is forbidden would end the import.
+            Bucket {
+                setting: BY_ARGUMENT,
+                actions: &["s3:GetObject"],
+                bucket_actions: &["s3:ListBucket"],
+            },
+        ],
+        ..Needs::default()
+    },
+};
+
+/// What is run and ends listens to nobody.
+const NOWHERE: Ports = Ports { api: 0, admin: 0 };
+/// A pack of 128 MB is read, put and read back, on a quarter of a core.
+const PACK_MAX: Duration = Duration::from_secs(110);
+/// How long an import may need to settle the set that it has in hand when it is to stop.
+pub const IMPORT_SET_MAX: Duration = Duration::from_secs(20);
 
 /// The worker, then requests, then telemetry.
 fn stop_max(consumer: &ConsumerOptions) -> Duration {

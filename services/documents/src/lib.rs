@@ -40,7 +40,7 @@ pub mod worker;
 mod written;
 
 pub use config::{ADMIN_PORT, Config, PORT};
-pub use contract::SERVICE;
+pub use contract::{IMPORT, IMPORT_SET_MAX, LIFECYCLE, SERVICE};
 pub use kind::Kind;
 pub use model::{Document, Model, document_id};
 pub use service::{Deps, Error, run};

@@ -68,5 +68,6 @@ fn needs() -> Needs {
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],
+        ..Needs::default()
     }
 }

@@ -96,6 +96,7 @@ fn needs() -> Needs {
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],
+        ..Needs::default()
     }
 }
 

@@ -43,7 +43,7 @@ where
     let outcome = match arg.as_deref() {
         None | Some("run") => run(service, serve),
         Some("healthcheck") => healthcheck(service.ports.admin),
-        Some("--print-contract") => print_contract(service),
+        Some("--print-contract") => Contract::print(service).map_err(Into::into),
         Some("--version") => {
             say(&format!("{name} {}", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -64,7 +64,7 @@ where
     F: AsyncFnOnce(Boot) -> anyhow::Result<()>,
 {
     let outcome = if argument == Some("--print-contract") {
-        print_contract(task)
+        Contract::print(task).map_err(Into::into)
     } else {
         run(task, async |boot| {
             let stop = boot.stop.clone();
@@ -109,14 +109,6 @@ where
     // Everything that has to end was waited for. What still works on a thread of its own holds up no stop.
     runtime.shutdown_background();
     served
-}
-
-/// To standard output, for programs.
-fn print_contract(service: &Service) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &Contract::of(service))?;
-    writeln!(out)?;
-    Ok(())
 }
 
 /// Asks the instance on this machine whether it is alive, without a runtime or a client.

@@ -5,6 +5,8 @@
 //! show (queues, stop budget, alarms) is declared in the service's crate, next to what it describes.
 //! Templates and compose files are tested against the contracts of all services (`deploy/check`).
 
+use std::io::{self, Write as _};
+
 use serde::Serialize;
 
 use crate::config::{Asked, Env};
@@ -50,6 +52,19 @@ pub struct Needs {
     pub alarms: Vec<Alarm>,
     /// Metrics of its own that alarms and dashboards may use.
     pub indicators: Vec<Indicator>,
+    /// For what AWS Lambda runs: what it needs of a function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<Function>,
+}
+
+/// What is needed of an AWS Lambda function. Lambda hands no secrets over: a secret setting `NAME` is given as
+/// `NAME_SECRET`, the ARN by which the function asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Function {
+    /// Its timeout, at least, in whole seconds: in less nothing gets done.
+    pub timeout_seconds_min: u64,
+    /// Its memory, at least, in MiB.
+    pub memory_mib_min: u64,
 }
 
 /// A queue as one service uses it.
@@ -76,10 +91,14 @@ pub struct Visibility {
     pub heartbeat_seconds: u64,
 }
 
+/// Stands for a setting's name where no setting names a bucket, but a command's argument or the event that a function is
+/// given.
+pub const BY_ARGUMENT: &str = "argument";
+
 /// A bucket as one service uses it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bucket {
-    /// The setting that names the bucket.
+    /// The setting that names the bucket; or [`BY_ARGUMENT`].
     pub setting: &'static str,
     /// IAM actions on its objects, all of them.
     pub actions: &'static [&'static str],
@@ -184,6 +203,16 @@ impl Contract {
             ports: service.ports,
             needs: (service.needs)(),
         }
+    }
+
+    /// Prints the contract of `service` to standard output, for programs.
+    ///
+    /// # Errors
+    /// When nobody reads it.
+    pub fn print(service: &Service) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, &Self::of(service))?;
+        writeln!(out)
     }
 }
 

@@ -4,6 +4,7 @@
 //! import goes on where it was. Rows that were refused are no error: they are in the table `import_faults`.
 
 mod event;
+mod settings;
 
 use std::time::Duration;
 
@@ -11,22 +12,44 @@ use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde::Serialize;
 use steelyard_documents::import::{self, Importer, Options, Source};
 use steelyard_documents::stores::Settings;
+use steelyard_documents::{IMPORT, IMPORT_SET_MAX};
 use steelyard_objects::Bucket;
+use steelyard_runtime::contract::{Function, Needs, Service};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use event::{Record, S3Event};
+pub use settings::{Unsettled, Vault};
+
+/// The function, as those who deploy it know it: the import, on an event's word.
+pub const FUNCTION: Service = Service {
+    name: "documents-import-function",
+    read: settings::read,
+    needs: || Needs {
+        function: Some(Function {
+            // Starting takes a second or two, stopping the reserve.
+            timeout_seconds_min: 3 * RESERVE.as_secs(),
+            // Lambda gives CPU by memory: below this, TLS alone is slow. The import itself needs 120 at most.
+            memory_mib_min: 512,
+        }),
+        ..(IMPORT.needs)()
+    },
+    ..IMPORT
+};
 
 /// Between the stop and the deadline: the set in hand is settled in it.
-const RESERVE: Duration = Duration::from_secs(20);
+const RESERVE: Duration = IMPORT_SET_MAX;
 /// The turn, a set that is settled, and one that is prepared.
 const CONNECTIONS_MAX: u32 = 3;
 
 /// Why an invocation failed. Lambda tries an asynchronous one again, twice by default.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting, Postgres or the schema.
+    /// A setting, or the secret that one of them is.
+    #[error(transparent)]
+    Unsettled(#[from] Unsettled),
+    /// Postgres or the schema.
     #[error("{0:#}")]
     Open(anyhow::Error),
     /// The manifest, or something away.
@@ -46,6 +69,7 @@ pub enum Error {
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         let kind = match error {
+            Error::Unsettled(_) => "Unsettled",
             Error::Open(_) => "Open",
             Error::Import(_) => "Import",
             Error::Unfinished { .. } => "Unfinished",
@@ -78,12 +102,11 @@ pub struct Imported {
 ///
 /// # Errors
 /// See [`Error`]; manifests before the one that failed are done.
-pub async fn handle(
-    settings: &Settings,
-    event: LambdaEvent<S3Event>,
-) -> Result<Vec<Imported>, Error> {
+pub async fn handle(vault: &Vault, event: LambdaEvent<S3Event>) -> Result<Vec<Imported>, Error> {
+    // Asked for anew each time: a password may have been changed since the last.
+    let settings = vault.settings().await?;
     // On the heap once, instead of in every caller's future.
-    Box::pin(import_all(settings, event)).await
+    Box::pin(import_all(&settings, event)).await
 }
 
 async fn import_all(

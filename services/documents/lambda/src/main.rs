@@ -1,21 +1,25 @@
-//! The Lambda as a process.
+//! The Lambda as a process: `bootstrap`, or `bootstrap --print-contract`.
 
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use steelyard_documents::stores::Settings;
-use steelyard_documents_lambda::{Error, Imported, S3Event, handle};
+use steelyard_documents_lambda::{Error, FUNCTION, Imported, S3Event, Vault, handle};
 use steelyard_runtime::config::Env;
+use steelyard_runtime::contract::Contract;
 use steelyard_runtime::telemetry;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match serve().await {
+fn main() -> ExitCode {
+    let ran = if std::env::args().nth(1).as_deref() == Some("--print-contract") {
+        Contract::print(&FUNCTION).map_err(Into::into)
+    } else {
+        serve()
+    };
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the function cannot start");
@@ -26,14 +30,17 @@ async fn main() -> ExitCode {
 
 type Handled = Pin<Box<dyn Future<Output = Result<Vec<Imported>, Error>> + Send>>;
 
+#[tokio::main]
 async fn serve() -> anyhow::Result<()> {
     let env = Env::from_process();
     let _telemetry = telemetry::init("documents-import", &env, Vec::new())?;
-    let settings = Arc::new(Settings::from_env(&env)?);
+    let vault = Arc::new(Vault::open(env).await);
+    // What is wrong shows at the start, not with the first manifest.
+    vault.settings().await?;
     let function = service_fn(move |event: LambdaEvent<S3Event>| -> Handled {
-        let settings = Arc::clone(&settings);
+        let vault = Arc::clone(&vault);
         Box::pin(async move {
-            let handled = handle(&settings, event).await;
+            let handled = handle(&vault, event).await;
             handled.inspect_err(|error| tracing::error!(%error, "the import did not end"))
         })
     });

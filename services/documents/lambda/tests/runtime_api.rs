@@ -61,6 +61,48 @@ async fn answered(
     StatusCode::ACCEPTED
 }
 
+/// As much of Secrets Manager as is needed: one secret (API reference, "GetSecretValue").
+async fn secrets_manager(arn: &'static str, value: String) -> String {
+    let answer = async move |headers: HeaderMap, Json(asked): Json<Value>| {
+        assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
+        assert!(headers.contains_key("authorization"));
+        if asked["SecretId"] == arn {
+            let found = json!({ "ARN": arn, "Name": "url", "SecretString": value });
+            return (StatusCode::OK, Json(found));
+        }
+        let refused = json!({ "__type": "ResourceNotFoundException", "Message": "no such secret" });
+        (StatusCode::BAD_REQUEST, Json(refused))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = Router::new().route("/", post(answer));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("http://{address}")
+}
+
+const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:1:secret:documents-url-a1b2c3";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_not_to_be_had_ends_the_function_at_its_start_by_its_name() {
+    let manager = secrets_manager(SECRET, "postgres://nobody:hush@nowhere/x".to_owned()).await;
+    let started = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+        .env("DATABASE_URL_SECRET", "another")
+        .env("DOCUMENTS_BUCKET", "documents")
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", manager)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .kill_on_drop(true)
+        .output();
+    let ended = tokio::time::timeout(SOON, started).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success(), "{said}");
+    assert!(said.contains("DATABASE_URL_SECRET"), "{said}");
+    assert!(said.contains("no such secret"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_s3_tells_of_is_imported_and_what_the_deadline_cut_off_goes_on() {
     let database = steelyard_testkit::postgres().await;
@@ -107,13 +149,15 @@ async fn a_manifest_that_s3_tells_of_is_imported_and_what_the_deadline_cut_off_g
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, routes).await });
+    let manager = secrets_manager(SECRET, database.url.clone()).await;
     let _function = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
         .env_clear()
         .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", "import")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-        .env("DATABASE_URL", &database.url)
+        .env("DATABASE_URL_SECRET", SECRET)
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", manager)
         .env("DOCUMENTS_BUCKET", "documents")
         .env("AWS_REGION", "eu-central-1")
         .env("AWS_ENDPOINT_URL", s3.url())

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use steelyard_runtime::config::Env;
+use steelyard_runtime::contract::{Contract, Service};
 use steelyard_runtime::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ pub use archive::{HoldArgs, LifecycleArgs, PackArgs, RestoreArgs};
 pub use import::ImportArgs;
 pub use migrate::MigrateBlobsArgs;
 
+use crate::contract::{IMPORT, LIFECYCLE};
 use crate::preview::Preview;
 
 /// The subcommands.
@@ -58,12 +60,24 @@ const NAMES: [&str; 7] = [
 /// A command did what it could, and something was refused.
 const REFUSED: u8 = 2;
 
-/// Runs the subcommand that the process was called with, if it was.
+/// Those that are deployed, with what they need.
+const DEPLOYED: [(&str, Service); 2] = [("import", IMPORT), ("lifecycle", LIFECYCLE)];
+
+/// Runs the subcommand that the process was called with, if it was. `documents NAME --print-contract` prints what one that
+/// is deployed needs.
 pub fn run_if_asked() -> Option<ExitCode> {
-    let first = std::env::args().nth(1)?;
+    let mut arguments = std::env::args().skip(1);
+    let first = arguments.next()?;
+    let asked = arguments.next().as_deref() == Some("--print-contract");
+    let deployed = DEPLOYED.iter().find(|(name, _)| asked && *name == first);
     NAMES.contains(&first.as_str()).then(|| {
-        let command = Command::parse();
-        command.run().unwrap_or_else(|error| {
+        let ran = match deployed {
+            Some((_, service)) => Contract::print(service)
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(Into::into),
+            None => Command::parse().run(),
+        };
+        ran.unwrap_or_else(|error: anyhow::Error| {
             show::err(&format!("documents {first}: {error:#}"));
             ExitCode::FAILURE
         })

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import ecs_functions, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
 from .common import Faults, contracts, functions, tasks
-from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load_all, of_type
+from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load, load_all, of_type
 
 ENVIRONMENTS = FOLDER / "environments"
 # What several stacks are told, and told the same. An export would say it once, and could never be changed while it is used.
@@ -69,6 +69,14 @@ def check_same(path, given, templates, faults):
         faults.unless(len(set(told.values())) == 1, path, f"{parameter} must be the same everywhere, and is {told}")
 
 
+def check_deployers(deployers, faults):
+    """Whoever runs deploy.py may do what it does: migrations are run, looked at, and given their roles."""
+    for stack, (template, role) in deployers.items():
+        may = {action for action, _ in ecs_service.granted(template, role)}
+        for action in ("cloudformation:DescribeStacks", "ecs:RunTask", "ecs:DescribeTasks", "iam:PassRole"):
+            faults.unless(action in may, f"deploy/ecs/{stack}.yaml: {role}", f"may not {action}, which deploy.py does")
+
+
 def check_buckets(stack, template, faults):
     for name, bucket in of_type(template, "AWS::S3::Bucket").items():
         where = f"deploy/ecs/{stack}.yaml: {name}"
@@ -104,6 +112,7 @@ def main():
     known = contracts()
     check_names(templates, faults)
     check_parameters(templates, faults)
+    check_deployers({"pipeline": (load("pipeline"), "PipelineRole"), "codepipeline": (load("codepipeline"), "BuildRole")}, faults)
     for stack in templates:
         check_buckets(stack, templates[stack], faults)
     environments = {}

@@ -1,13 +1,32 @@
-"""Tasks that are run by schedule or by hand and end, against their contracts."""
+"""Tasks that are run by schedule, by hand or by a deploy and end, against their contracts."""
 
 import json
+from typing import NamedTuple
 
 from .common import settings
 from .ecs_service import STOP_SLACK_SECONDS, container, definition, granted
 from .templates import imported, of_type
 
-# Which stack each task is in, and whether a schedule runs it.
-TASKS = {"orders-export": ("reports", True), "documents-lifecycle": ("archive", True), "documents-import": ("imports", False)}
+
+class Task(NamedTuple):
+    """Where a task is, and who runs it: what a deploy runs, the deploy hears of."""
+
+    stack: str
+    run_by: str
+
+    @property
+    def scheduled(self):
+        return self.run_by == "schedule"
+
+
+TASKS = {
+    "orders-export": Task("reports", "schedule"),
+    "documents-lifecycle": Task("archive", "schedule"),
+    "documents-import": Task("imports", "hand"),
+    "catalog-migrate": Task("migrations", "deploy"),
+    "documents-migrate": Task("migrations", "deploy"),
+    "orders-migrate": Task("migrations", "deploy"),
+}
 # What a contract has for a bucket that no setting names, but whoever runs the task.
 BY_ARGUMENT = "argument"
 
@@ -42,12 +61,11 @@ def check_granted(where, name, wanted, may, faults):
 
 def check_schedules(name, template, faults):
     """Every schedule runs this task's container with a command that it has, as its own two roles and no others."""
-    stack, scheduled = TASKS[name]
-    where = f"deploy/ecs/{stack}.yaml"
+    where = f"deploy/ecs/{TASKS[name].stack}.yaml"
     command = name.rpartition("-")[2]
     logical, task = definition(template, name)
     schedules = of_type(template, "AWS::Scheduler::Schedule")
-    faults.unless(schedules or not scheduled, where, f"nobody runs {name}")
+    faults.unless(bool(schedules) == TASKS[name].scheduled, where, f"nobody runs {name}")
     for schedule, resource in schedules.items():
         target = resource["Properties"]["Target"]
         given = json.loads(target["Input"])["containerOverrides"]
@@ -61,19 +79,26 @@ def check_schedules(name, template, faults):
 
 
 def check_heard(name, template, faults):
-    """A failure is heard of."""
+    """A failure is heard of; what a deploy runs is among what it looks for."""
+    if TASKS[name].run_by == "deploy":
+        logical, _ = definition(template, name)
+        told = any(output["Value"] == {"Ref": logical} for key, output in template["Outputs"].items() if key.endswith("Task"))
+        faults.unless(told, f"deploy/ecs/{TASKS[name].stack}.yaml", f"no deploy finds {name}")
+        return
     rules = of_type(template, "AWS::Events::Rule").values()
     patterns = [json.dumps(rule["Properties"]["EventPattern"]) for rule in rules]
     heard = any("exitCode" in pattern and f"family:${{Environment}}-{name}" in pattern for pattern in patterns)
-    faults.unless(heard, f"deploy/ecs/{TASKS[name][0]}.yaml", f"nobody hears when {name} fails")
+    faults.unless(heard, f"deploy/ecs/{TASKS[name].stack}.yaml", f"nobody hears when {name} fails")
 
 
 def check_container(name, template, contract, faults):
     """The task's container as its contract wants it; its environment."""
-    where = f"deploy/ecs/{TASKS[name][0]}.yaml: {name}"
+    where = f"deploy/ecs/{TASKS[name].stack}.yaml: {name}"
     main = container(template, name)
     environment = {item["Name"]: item["Value"] for item in main.get("Environment", [])}
     secrets = {item["Name"]: item["ValueFrom"] for item in main.get("Secrets", [])}
+    command = main.get("Command", [""])[0]
+    faults.unless(command == name.rpartition("-")[2], where, f"its command is {command!r}")
     known = settings(contract)
     for setting in known.values():
         variable = setting["name"]
@@ -92,12 +117,12 @@ def check_container(name, template, contract, faults):
 
 
 def check_task(name, template, contract, faults):
-    where = f"deploy/ecs/{TASKS[name][0]}.yaml: {name}"
+    where = f"deploy/ecs/{TASKS[name].stack}.yaml: {name}"
     environment, secrets = check_container(name, template, contract, faults)
     _, task = definition(template, name)
     family = task["Family"]["Fn::Sub"]
     faults.unless(family == f"${{Environment}}-{name}", where, f"its family is {family}")
-    may = granted(template, task["TaskRoleArn"]["Fn::GetAtt"][0])
+    may = granted(template, task["TaskRoleArn"]["Fn::GetAtt"][0]) if "TaskRoleArn" in task else set()
     check_granted(where, name, needed(template, contract, environment), may, faults)
     start = granted(template, task["ExecutionRoleArn"]["Fn::GetAtt"][0])
     reads = {resource for action, resource in start if action == "secretsmanager:GetSecretValue"}
@@ -109,4 +134,4 @@ def check_task(name, template, contract, faults):
 
 def check_tasks(templates, known, faults):
     for name, contract in known.items():
-        check_task(name, templates[TASKS[name][0]], contract, faults)
+        check_task(name, templates[TASKS[name].stack], contract, faults)

@@ -237,6 +237,7 @@ def task(account, name):
         "secrets": {item["name"]: item["valueFrom"] for item in main.get("secrets", [])},
         "stop": main.get("stopTimeout"),
         "read_only": main.get("readonlyRootFilesystem"),
+        "role": described.get("taskRoleArn"),
     }
 
 

@@ -41,14 +41,14 @@ def check_tasks(account, environment_name, task, known, faults):
     schedules = [scheduler.get_schedule(Name=name) for name in names]
     for name, contract in known.items():
         found = task(account, name)
-        stack, scheduled = TASKS[name]
+        stack, scheduled = TASKS[name].stack, TASKS[name].scheduled
         faults.unless((found["stop"] or 0) > contract["stop_seconds_max"], name, f"ECS kills it after {found['stop']} s")
         for setting in contract["settings"]:
             variable = setting["name"]
             given = found["environment"].get(variable) or found["secrets"].get(variable)
             faults.unless(given or not setting["required"], name, f"ECS does not set {variable}")
         wanted = needed(account, contract, found["environment"], imports)
-        may = granted(account, account.physical(stack, "TaskRole"))
+        may = granted(account, found["role"].rpartition("/")[2]) if found["role"] else set()
         faults.unless(may == wanted, name, f"IAM grants {sorted(may ^ wanted)} too much or too little")
         family = f":task-definition/{environment_name}-{name}:"
         own = [one["Target"] for one in schedules if family in one["Target"]["EcsParameters"]["TaskDefinitionArn"]]

@@ -10,9 +10,14 @@ FOLDER = Path("deploy/ecs")
 STACKS = (FOLDER / "stacks.txt").read_text().split()
 
 
+def load(name, folder=FOLDER):
+    """One template, also one that is no stack of an environment."""
+    return plain(cfn_yaml.load(str(folder / f"{name}.yaml")))
+
+
 def load_all(folder=FOLDER):
     """The templates by stack."""
-    return {name: plain(cfn_yaml.load(str(folder / f"{name}.yaml"))) for name in STACKS}
+    return {name: load(name, folder) for name in STACKS}
 
 
 def plain(node):

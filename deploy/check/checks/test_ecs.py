@@ -5,7 +5,7 @@ import unittest
 
 from . import ecs, ecs_indicators, ecs_queues, ecs_service
 from .common import Faults, contracts
-from .templates import anchors, load_all
+from .templates import anchors, load, load_all
 
 TEMPLATES = load_all()
 CONTRACTS = contracts()
@@ -271,6 +271,13 @@ class Stacks(unittest.TestCase):
                 "dev.json: network: OperatorMail is no parameter",
             ],
         )
+
+    def test_a_deployer_that_may_not_migrate(self):
+        template, faults = load("pipeline"), Faults()
+        policies = template["Resources"]["PipelineRole"]["Properties"]["Policies"]
+        template["Resources"]["PipelineRole"]["Properties"]["Policies"] = policies[:-1]
+        ecs.check_deployers({"pipeline": (template, "PipelineRole")}, faults)
+        self.assertIn("deploy/ecs/pipeline.yaml: PipelineRole: may not ecs:RunTask, which deploy.py does", faults.lines)
 
     def test_stacks_that_are_told_different_things(self):
         given = {"environment": "dev", "stacks": {"archive": {"ArchiveClass": "GLACIER"}, "orders": {"AuthIssuer": "a"}, "gateway": {"AuthIssuer": "a"}}}

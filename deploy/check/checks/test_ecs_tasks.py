@@ -126,6 +126,32 @@ class Imports(Breaking):
         self.assertEqual(faults.lines, ["deploy/ecs/imports.yaml: ImportsBucket: must be closed to the public in all four ways"])
 
 
+class Migrations(Breaking):
+    stack, check, contracts = "migrations", ecs_tasks.check_tasks, tasks
+
+    def test_a_migration_that_no_deploy_finds(self):
+        template = copy.deepcopy(TEMPLATES["migrations"])
+        del template["Outputs"]["OrdersTask"]
+        faults = Faults()
+        ecs_tasks.check_tasks(TEMPLATES | {"migrations": template}, tasks(), faults)
+        self.assertEqual(faults.lines, ["deploy/ecs/migrations.yaml: no deploy finds orders-migrate"])
+
+    def test_a_migration_of_another_schema(self):
+        def change(resources, _):
+            container(resources, "Catalog")["Secrets"] = container(resources, "Orders")["Secrets"]
+
+        self.breaks(change, "ECS may read ['CatalogDatabaseUrl'] for it, and it needs ['OrdersDatabaseUrl']")
+
+    def test_a_task_that_does_something_else(self):
+        self.breaks(lambda resources, _: container(resources, "Orders").update(Command=["run"]), "its command is 'run'")
+
+    def test_a_migration_that_may_do_more_than_migrate(self):
+        def change(resources, _):
+            resources["Orders"]["Properties"]["TaskRoleArn"] = {"Fn::GetAtt": ["CatalogExecutionRole", "Arn"]}
+
+        self.breaks(change, "which orders-migrate does not need")
+
+
 class Functions(Breaking):
     stack, check, contracts = "imports", ecs_functions.check_functions, functions
 

@@ -21,7 +21,10 @@ pub const SERVICES: [Service; 4] = [
 ];
 
 /// What is run by schedule, by hand or by events, and ends: listens nowhere.
-pub const TASKS: [Service; 4] = [
+pub const TASKS: [Service; 7] = [
+    steelyard_catalog::MIGRATE,
+    steelyard_documents::MIGRATE,
+    steelyard_orders::MIGRATE,
     steelyard_orders::export::EXPORT,
     steelyard_documents::LIFECYCLE,
     steelyard_documents::IMPORT,

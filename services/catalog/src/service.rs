@@ -64,7 +64,8 @@ pub struct Catalog {
     config: Box<Config>,
 }
 
-fn migrations() -> Migrator {
+/// All migrations of the schema.
+pub(crate) fn migrations() -> Migrator {
     migrator([
         (1, "catalog", include_str!("../migrations/0001_catalog.sql")),
         (2, "shop", include_str!("../migrations/0002_shop.sql")),

@@ -24,7 +24,8 @@
 //! The `api` role also answers what the gateway asks for operators (`/internal/ops/…`): how the workers are, the
 //! maintenance state, the audit, dry runs.
 //!
-//! `orders export PERIOD` writes orders, lines, payments and daily sales to S3 ([`export`]).
+//! `orders export PERIOD` writes orders, lines, payments and daily sales to S3 ([`export`]); `orders migrate` brings the schema up
+//! to date.
 //!
 //! [`db`] is the schema `orders`, [`catalog`] the calls for prices and stock, [`config`] the
 //! settings.
@@ -41,6 +42,7 @@ mod contract;
 pub mod db;
 pub mod export;
 mod http;
+mod migration;
 mod ops;
 pub mod plan;
 pub mod relay;
@@ -49,4 +51,5 @@ pub mod worker;
 
 pub use config::{ADMIN_PORT, Config, Limits, PORT, Roles};
 pub use contract::SERVICE;
+pub use migration::{MIGRATE, migrate, migrate_url};
 pub use service::{Error, Orders, run};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::migrate::{MigrateError, migrate};
@@ -91,14 +92,24 @@ impl Database {
     /// [`MigrateError::Broken`] when a migration does not fit: the service cannot run.
     pub async fn tend(&self, stop: CancellationToken) -> Result<(), MigrateError> {
         let tended = stop.run_until_cancelled(async {
-            self.migrate_through_outages().await?;
+            self.migrate_through_outages(None).await?;
             self.watch().await;
             Ok(())
         });
         tended.await.unwrap_or(Ok(()))
     }
 
-    async fn migrate_through_outages(&self) -> Result<(), MigrateError> {
+    /// Migrates the schema and ends: for a task before a deploy. A database that is away is waited for as long as
+    /// `away_max`.
+    ///
+    /// # Errors
+    /// [`MigrateError`].
+    pub async fn migrate_within(&self, away_max: Duration) -> Result<(), MigrateError> {
+        self.migrate_through_outages(Some(Instant::now() + away_max))
+            .await
+    }
+
+    async fn migrate_through_outages(&self, until: Option<Instant>) -> Result<(), MigrateError> {
         let mut failures = 0;
         loop {
             match migrate(&self.pool, self.schema, &self.migrator).await {
@@ -109,10 +120,14 @@ impl Database {
                 }
                 Err(MigrateError::Outage(error)) => {
                     failures += 1;
+                    let pause = AWAY.wait(failures);
+                    if until.is_some_and(|until| Instant::now() + pause > until) {
+                        return Err(MigrateError::Outage(error));
+                    }
                     tracing::warn!(schema = self.schema, %error, failures, "the database is away");
                     self.state
                         .send_replace(State::Fresh(error.to_string().into()));
-                    tokio::time::sleep(AWAY.wait(failures)).await;
+                    tokio::time::sleep(pause).await;
                 }
                 Err(broken) => return Err(broken),
             }

@@ -107,3 +107,33 @@ async fn a_statement_has_a_time_limit_and_a_deadlock_is_contention() {
         .unwrap_err();
     assert!(is_contention(&lost) && !is_outage(&lost));
 }
+
+#[tokio::test]
+async fn a_task_that_migrates_ends_with_the_schema_or_when_its_database_is_away_for_too_long() {
+    let server = steelyard_testkit::postgres().await;
+    let proxy = steelyard_testkit::proxy(server.address());
+    proxy.refuse();
+    let url = server.url_via(proxy.address());
+    let database = Database::new(&url, &options(), shop()).unwrap();
+    let ended = database.migrate_within(Duration::from_millis(50)).await;
+    assert!(matches!(ended, Err(MigrateError::Outage(_))), "{ended:?}");
+    let waiting = tokio::spawn({
+        let database = database.clone();
+        async move { database.migrate_within(SOON).await }
+    });
+    proxy.restore();
+    waiting.await.unwrap().unwrap();
+    // Nothing is left to do.
+    database.migrate_within(SOON).await.unwrap();
+    sqlx::query("INSERT INTO shop.goods VALUES ('a')")
+        .execute(database.pool())
+        .await
+        .unwrap();
+    let other = migrator([(1, "shop", "CREATE TABLE other ()")]);
+    let changed = Database::new(&url, &options(), other).unwrap();
+    let ended = changed.migrate_within(SOON).await;
+    assert!(
+        matches!(ended, Err(MigrateError::Broken { .. })),
+        "{ended:?}"
+    );
+}

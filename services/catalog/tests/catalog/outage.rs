@@ -56,3 +56,39 @@ async fn the_catalog_starts_without_postgres_and_outlives_its_absence() {
     assert_eq!(shop.level("a").await, (5, 2));
     shop.assert_books_are_right().await;
 }
+
+#[tokio::test]
+async fn a_migration_before_a_deploy_makes_the_schema_and_does_nothing_twice() {
+    let database = steelyard_testkit::postgres().await;
+    let migrate = async |url: &str| {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_catalog"))
+            .arg("migrate")
+            .env_clear()
+            .env("DATABASE_URL", url)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap()
+    };
+    for _ in 0..2 {
+        let ended = migrate(&database.url).await;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{said}");
+    }
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    let applied: i64 = sqlx::query_scalar("SELECT max(version) FROM catalog._sqlx_migrations")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!(applied > 1, "{applied}");
+    // A schema that another release has changed under it ends the deploy.
+    sqlx::query("UPDATE catalog._sqlx_migrations SET checksum = '\\x00' WHERE version = 1")
+        .execute(&pool)
+        .await
+        .unwrap();
+    for (url, why) in [(database.url.as_str(), "cannot be migrated"), ("mysql://x", "DATABASE_URL")] {
+        let ended = migrate(url).await;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(why), "{said}");
+    }
+}

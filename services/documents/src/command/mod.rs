@@ -8,6 +8,7 @@ mod show;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 use steelyard_runtime::config::Env;
 use steelyard_runtime::contract::{Contract, Service};
@@ -19,6 +20,7 @@ pub use import::ImportArgs;
 pub use migrate::MigrateBlobsArgs;
 
 use crate::contract::{IMPORT, LIFECYCLE};
+use crate::migration::{MIGRATE, migrate as migrate_schema, migrate_url};
 use crate::preview::Preview;
 
 /// The subcommands.
@@ -39,6 +41,8 @@ pub enum Command {
     Lifecycle(LifecycleArgs),
     /// Lets an archived document be read again.
     Restore(RestoreArgs),
+    /// Brings the schema up to date, and ends: before a deploy.
+    Migrate,
     /// Packs of the archive.
     #[command(subcommand)]
     Pack(PackArgs),
@@ -48,12 +52,13 @@ pub enum Command {
 }
 
 /// Their names, to tell them from what the service itself takes.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "preview",
     "import",
     "migrate-blobs",
     "lifecycle",
     "restore",
+    "migrate",
     "pack",
     "hold",
 ];
@@ -61,7 +66,11 @@ const NAMES: [&str; 7] = [
 const REFUSED: u8 = 2;
 
 /// Those that are deployed, with what they need.
-const DEPLOYED: [(&str, Service); 2] = [("import", IMPORT), ("lifecycle", LIFECYCLE)];
+const DEPLOYED: [(&str, Service); 3] = [
+    ("import", IMPORT),
+    ("lifecycle", LIFECYCLE),
+    ("migrate", MIGRATE),
+];
 
 /// Runs the subcommand that the process was called with, if it was. `documents NAME --print-contract` prints what one that
 /// is deployed needs.
@@ -95,6 +104,12 @@ impl Command {
             Self::MigrateBlobs(args) => with_runtime(async |env, stop| args.run(&env, &stop).await),
             Self::Lifecycle(args) => with_runtime(async |env, stop| args.run(&env, &stop).await),
             Self::Restore(args) => with_runtime(async |env, _| args.run(&env).await),
+            Self::Migrate => with_runtime(async |env, stop| {
+                let url = migrate_url(&env)?;
+                let migrated = stop.run_until_cancelled(migrate_schema(&url)).await;
+                migrated.context("it was stopped before it was done")??;
+                Ok(ExitCode::SUCCESS)
+            }),
             Self::Pack(args) => with_runtime(async |env, stop| args.run(&env, &stop).await),
             Self::Hold(args) => with_runtime(async |env, _| args.run(&env).await),
         }

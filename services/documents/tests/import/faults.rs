@@ -191,3 +191,39 @@ async fn one_import_has_one_process() {
     let first = first.unwrap();
     assert!(!first.is_finished(), "a stop ends it, though S3 is away");
 }
+
+#[tokio::test]
+async fn a_migration_before_a_deploy_makes_the_schema_and_does_nothing_twice() {
+    let database = steelyard_testkit::postgres().await;
+    let migrate = async |url: &str| {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_documents"))
+            .arg("migrate")
+            .env_clear()
+            .env("DATABASE_URL", url)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap()
+    };
+    for _ in 0..2 {
+        let ended = migrate(&database.url).await;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{said}");
+    }
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    let applied: i64 = sqlx::query_scalar("SELECT max(version) FROM documents._sqlx_migrations")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!(applied > 1, "{applied}");
+    // A schema that another release has changed under it ends the deploy.
+    sqlx::query("UPDATE documents._sqlx_migrations SET checksum = '\\x00' WHERE version = 1")
+        .execute(&pool)
+        .await
+        .unwrap();
+    for (url, why) in [(database.url.as_str(), "cannot be migrated"), ("mysql://x", "DATABASE_URL")] {
+        let ended = migrate(url).await;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(why), "{said}");
+    }
+}

@@ -1,0 +1,123 @@
+"""deploy.py before a stand-in for the AWS CLI: migrations come first, and one that fails ends the deploy."""
+
+import importlib.util
+import io
+import json
+import unittest
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+SPEC = importlib.util.spec_from_file_location("deploy", Path("deploy/ecs/deploy.py"))
+deploy = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(deploy)
+
+OUTPUTS = {
+    "staging-migrations": {"OrdersTask": "orders-migrate:7", "CatalogTask": "catalog-migrate:7", "DocumentsTask": "documents-migrate:7"},
+    "staging-network": {"PrivateSubnets": "subnet-a,subnet-b", "TaskSecurityGroup": "sg-1"},
+    "staging-platform": {"Cluster": "staging"},
+}
+
+
+class Aws:
+    """Answers as the AWS CLI, and keeps what it was asked. Tasks run for one look and end as `ends` says, by their family."""
+
+    def __init__(self, ends=None, refuses=None):
+        self.ends, self.refuses = ends or {}, refuses
+        self.deployed, self.run, self.looks = [], [], {}
+
+    def __call__(self, words, **_):
+        self.assert_region(words)
+        given = dict(zip(words[3::2], words[4::2]))
+        action = words[2]
+        if action == "deploy":
+            given = dict(zip(words[3:], words[4:]))
+            self.deployed.append(given["--stack-name"].removeprefix("staging-"))
+            return SimpleNamespace(returncode=0)
+        return SimpleNamespace(returncode=0, stdout=json.dumps(getattr(self, action.replace("-", "_"))(given)))
+
+    @staticmethod
+    def assert_region(words):
+        assert words[0] == "aws" and words[words.index("--region") + 1] == "eu-west-1", words
+
+    @staticmethod
+    def describe_stacks(given):
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS[given["--stack-name"]].items()]
+        return {"Stacks": [{"Outputs": outputs}]}
+
+    def run_task(self, given):
+        family = given["--task-definition"].partition(":")[0]
+        inside = json.loads(given["--network-configuration"])["awsvpcConfiguration"]
+        assert inside["subnets"] == ["subnet-a", "subnet-b"] and inside["assignPublicIp"] == "DISABLED", inside
+        if self.refuses == family:
+            return {"tasks": [], "failures": [{"reason": "RESOURCE:MEMORY"}]}
+        # What was deployed by then.
+        self.run.append((family, list(self.deployed)))
+        return {"tasks": [{"taskArn": family}], "failures": []}
+
+    def describe_tasks(self, given):
+        family = given["--tasks"]
+        self.looks[family] = self.looks.get(family, 0) + 1
+        if self.looks[family] == 1:
+            return {"tasks": [{"lastStatus": "RUNNING", "containers": [{}]}]}
+        return {"tasks": [{"lastStatus": "STOPPED", "stoppedReason": "as told", "containers": [self.ends.get(family, {"exitCode": 0})]}]}
+
+
+class Deploys(unittest.TestCase):
+    def deploys(self, aws, *stacks):
+        """What the deploy says at its end."""
+        arguments = ["deploy.py", "staging", "abc", *stacks]
+        with (
+            mock.patch.object(deploy.subprocess, "run", aws),
+            mock.patch.object(deploy.time, "sleep"),
+            mock.patch.object(deploy.sys, "argv", arguments),
+            redirect_stdout(io.StringIO()),
+        ):
+            try:
+                deploy.main()
+            except SystemExit as end:
+                return str(end)
+        return None
+
+    def test_schemas_are_up_to_date_before_anything_that_needs_them(self):
+        aws = Aws()
+        self.assertIsNone(self.deploys(aws))
+        self.assertEqual([family for family, _ in aws.run], ["catalog-migrate", "documents-migrate", "orders-migrate"])
+        before = ["network", "queues", "data", "objects", "platform", "migrations"]
+        self.assertTrue(all(deployed == before for _, deployed in aws.run), aws.run)
+        self.assertEqual(aws.deployed[-1], "edge")
+
+    def test_new_code_brings_its_migrations(self):
+        aws = Aws()
+        self.assertIsNone(self.deploys(aws, "code"))
+        self.assertEqual(aws.deployed[0], "migrations")
+        self.assertEqual(set(aws.deployed), deploy.CODE)
+        self.assertEqual(len(aws.run), 3)
+
+    def test_a_stack_that_runs_none_of_our_code_migrates_nothing(self):
+        aws = Aws()
+        self.assertIsNone(self.deploys(aws, "network"))
+        self.assertEqual((aws.deployed, aws.run), (["network"], []))
+
+    def test_a_migration_that_fails_ends_the_deploy_before_any_service_is_touched(self):
+        aws = Aws(ends={"documents-migrate": {"exitCode": 1}})
+        said = self.deploys(aws, "code")
+        self.assertIn("DocumentsTask has failed: exit codes [1]", said)
+        self.assertEqual(aws.deployed, ["migrations"])
+        self.assertEqual(len(aws.run), 2, "those after it are not run either")
+
+    def test_a_migration_that_never_began_is_one_that_failed(self):
+        said = self.deploys(Aws(ends={"catalog-migrate": {"reason": "CannotPullContainerError"}}), "code")
+        self.assertIn("CatalogTask has failed: exit codes [None], as told", said)
+        said = self.deploys(Aws(refuses="catalog-migrate"), "code")
+        self.assertIn("RESOURCE:MEMORY", said)
+
+    def test_a_migration_that_does_not_end_is_not_waited_for_for_ever(self):
+        with mock.patch.object(deploy, "MIGRATION_SECONDS_MAX", 0):
+            said = self.deploys(Aws(), "code")
+        self.assertIn("it has not ended after 0 s", said)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -8,6 +8,8 @@ from .templates import default, imported, listed, of_type
 # Fargate's longest.
 STOP_TIMEOUT_SECONDS_MAX = 120
 STOP_SLACK_SECONDS = 5
+# Tasks of the environment's own cluster: one's own has no name before it is there.
+TASKS = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/Cluster/*"
 
 
 def definition(template, name):
@@ -118,6 +120,7 @@ def check_actions(name, template, contract, environment, faults):
             needed |= {(action, f"{bucket}Arn") for action in need["bucket_actions"]}
         else:
             faults.add(where, f"{need['setting']} leads to no bucket of the objects stack")
+    needed |= {(action, TASKS) for action in contract.get("task_actions", [])}
     may = granted(template, "TaskRole")
     for action, resource in sorted(needed - may):
         faults.add(where, f"does not grant {action} on {resource}, which {name} needs")

@@ -219,6 +219,8 @@ def check_roles(account, known, faults):
             arn = f"arn:aws:s3:::{environment[need['setting']]}"
             needed |= {(action, f"{arn}/*") for action in need["actions"]}
             needed |= {(action, arn) for action in need["bucket_actions"]}
+        tasks_of_cluster = f"arn:aws:ecs:{account.options['region_name']}:000000000000:task/{ENVIRONMENT}/*"
+        needed |= {(action, tasks_of_cluster) for action in contract.get("task_actions", [])}
         role, may = account.physical(name, "TaskRole"), set()
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]

@@ -93,6 +93,14 @@ class Services(unittest.TestCase):
 
         self.breaks("gateway", change, "grants sqs:SendMessage on *")
 
+    def test_protection_of_other_clusters_tasks(self):
+        def change(template, _):
+            statement = template["Resources"]["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][-1]
+            statement["Resource"] = "*"
+
+        for name in ("catalog", "documents", "orders"):
+            self.breaks(name, change, f"grants ecs:UpdateTaskProtection on *, which {name} does not need")
+
     def test_an_action_that_is_needed_and_not_granted(self):
         def change(_, contract):
             contract["queues"][0]["actions"].append("sqs:GetQueueAttributes")

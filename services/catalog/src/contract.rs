@@ -6,7 +6,7 @@ use steelyard_queue::ConsumerOptions;
 use steelyard_runtime::contract::{
     Alarm, Bucket, MetricKind, Needs, Ports, Queue, Service, Visibility,
 };
-use steelyard_runtime::{indicators, telemetry};
+use steelyard_runtime::{indicators, protection, telemetry};
 use steelyard_store::PoolOptions;
 use steelyard_store::outbox::RelayOptions;
 
@@ -79,6 +79,7 @@ fn needs() -> Needs {
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],
+        task_actions: protection::ACTIONS,
         ..Needs::default()
     }
 }

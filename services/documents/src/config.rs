@@ -7,6 +7,7 @@ use steelyard_paper::Theme;
 use steelyard_queue::{SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Faults, Reader, Secret};
 use steelyard_runtime::http::Listen;
+use steelyard_runtime::protection::TaskAgent;
 
 use crate::archive::Options;
 use crate::shop::Shop;
@@ -60,6 +61,8 @@ pub struct Issuing {
     pub dead_letters_queue: String,
     /// How much is worked on at once.
     pub limits: Limits,
+    /// `ECS_AGENT_URI`, which ECS sets: a worker with events in hand asks to be spared by scale-in.
+    pub agent: Option<TaskAgent>,
 }
 
 /// How much the worker works on at once.
@@ -159,6 +162,7 @@ impl Issuing {
                 .map(|queue| queue.replace(".fifo", "-dead-letters.fifo")),
         };
         let limits = limits(reader);
+        let agent = TaskAgent::read(reader, env);
         Some(Self {
             shop: shop?,
             theme: theme?,
@@ -166,6 +170,7 @@ impl Issuing {
             queue: queue?,
             dead_letters_queue: dead_letters_queue?,
             limits,
+            agent,
         })
     }
 }

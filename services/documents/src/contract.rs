@@ -6,7 +6,7 @@ use steelyard_queue::ConsumerOptions;
 use steelyard_runtime::contract::{
     Alarm, BY_ARGUMENT, Bucket, MetricKind, Needs, Ports, Queue, Service, Visibility,
 };
-use steelyard_runtime::{indicators, telemetry};
+use steelyard_runtime::{indicators, protection, telemetry};
 
 use crate::archive::Options;
 use crate::config::{ADMIN_PORT, Config, Limits, PORT};
@@ -87,6 +87,7 @@ fn needs() -> Needs {
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],
+        task_actions: protection::ACTIONS,
         ..Needs::default()
     }
 }

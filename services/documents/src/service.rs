@@ -172,8 +172,9 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         desk,
     } = deps;
     tracing::info!(api = %doors.addrs().api, admin = %doors.addrs().admin, "serving");
+    let agent = desk.as_ref().and_then(|desk| desk.issuing.agent.clone());
     let consumer = match desk {
-        Some(desk) => Some(desk.consumer(database.pool(), &bucket).await),
+        Some(desk) => Some(Box::pin(desk.consumer(database.pool(), &bucket)).await),
         None => {
             tracing::warn!("SHOP is not set: no documents are issued");
             None
@@ -192,7 +193,8 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         bundles,
     };
     let routes = http::routes(app, service_token);
-    let health = health(&database, consumer.as_ref().map(Consumer::handle));
+    let worker = consumer.as_ref().map(Consumer::handle);
+    let health = health(&database, worker.clone());
     let (worked, served) = (CancellationToken::new(), CancellationToken::new());
     let issue = async {
         // Until the schema is there, nothing can be issued: receive nothing.
@@ -222,8 +224,15 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         jobs.run(&stop).await;
         Ok::<(), Error>(())
     };
+    let spare = async {
+        if let (Some(agent), Some(worker)) = (agent, worker) {
+            let is_busy = || worker.health().in_hand > 0;
+            agent.keep(is_busy, stop.clone()).await;
+        }
+        Ok::<(), Error>(())
+    };
     let tend = async { database.tend(served.clone()).await.map_err(Error::from) };
-    tokio::try_join!(issue, serve, keep, bundle, tend)?;
+    tokio::try_join!(issue, spare, serve, keep, bundle, tend)?;
     queries.close().await;
     database.pool().close().await;
     Ok(())

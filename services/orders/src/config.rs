@@ -8,6 +8,7 @@ use steelyard_domain::tax::TaxTable;
 use steelyard_queue::{SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Faults, Reader, Secret};
 use steelyard_runtime::http::Listen;
+use steelyard_runtime::protection::TaskAgent;
 use steelyard_status::RedisUrl;
 use url::Url;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub tax: TaxTable,
     /// How much is worked on at once.
     pub limits: Limits,
+    /// `ECS_AGENT_URI`, which ECS sets: a worker with commands in hand asks to be spared by scale-in.
+    pub agent: Option<TaskAgent>,
 }
 
 /// How much the worker works on at once. With the defaults a process that drains a backlog stays
@@ -174,6 +177,7 @@ impl Config {
         let issuer = reader.optional("AUTH_ISSUER");
         let tax = tax_table(&mut reader, env.get("TAX_TABLE"));
         let default = Limits::default();
+        let agent = TaskAgent::read(&mut reader, env);
         let limits = Limits {
             set_messages_max: reader.within("SET_MESSAGES_MAX", default.set_messages_max, 1..=500),
             sets_in_flight_max: reader.within(
@@ -213,6 +217,7 @@ impl Config {
                 issuer,
                 tax: tax?,
                 limits,
+                agent,
             })
         })
     }

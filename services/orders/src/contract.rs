@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steelyard_queue::ConsumerOptions;
 use steelyard_runtime::contract::{Alarm, MetricKind, Needs, Ports, Queue, Service, Visibility};
-use steelyard_runtime::{indicators, telemetry};
+use steelyard_runtime::{indicators, protection, telemetry};
 use steelyard_store::PoolOptions;
 use steelyard_store::outbox::RelayOptions;
 
@@ -96,6 +96,7 @@ fn needs() -> Needs {
             indicators::SQS_REQUESTS,
             indicators::CPU,
         ],
+        task_actions: protection::ACTIONS,
         ..Needs::default()
     }
 }

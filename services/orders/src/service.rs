@@ -130,7 +130,7 @@ impl Orders {
         };
         let known = steer.clone().map(Known::new);
         let worker = consumer.as_ref().map(Consumer::handle);
-        let health = health(&database, worker);
+        let health = health(&database, worker.clone());
         let app = http::App {
             database: database.clone(),
             queries,
@@ -184,6 +184,13 @@ impl Orders {
             served.cancel();
             result.map_err(Error::from)
         };
+        let spare = async {
+            if let (Some(agent), Some(worker)) = (&config.agent, &worker) {
+                let is_busy = || worker.health().in_hand > 0;
+                agent.keep(is_busy, stop.clone()).await;
+            }
+            Ok(())
+        };
         let steered = async {
             if let Some(steer) = &steer {
                 steer.run(worked.clone()).await;
@@ -191,7 +198,7 @@ impl Orders {
             Ok(())
         };
         let tend = async { database.tend(served.clone()).await.map_err(Error::from) };
-        tokio::try_join!(work, steered, send, serve, tend)?;
+        tokio::try_join!(work, spare, steered, send, serve, tend)?;
         database.pool().close().await;
         Ok(())
     }

@@ -225,7 +225,10 @@ async fn a_migration_before_a_deploy_makes_the_schema_and_does_nothing_twice() {
         .execute(&pool)
         .await
         .unwrap();
-    for (url, why) in [(database.url.as_str(), "cannot be migrated"), ("mysql://x", "DATABASE_URL")] {
+    for (url, why) in [
+        (database.url.as_str(), "cannot be migrated"),
+        ("mysql://x", "DATABASE_URL"),
+    ] {
         let ended = migrate(url).await;
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(!ended.status.success() && said.contains(why), "{said}");

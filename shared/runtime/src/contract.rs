@@ -48,6 +48,9 @@ pub struct Needs {
     pub queues: Vec<Queue>,
     /// Buckets that it uses.
     pub buckets: Vec<Bucket>,
+    /// IAM actions on the tasks of its own cluster.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub task_actions: &'static [&'static str],
     /// Metrics of its own that somebody must be woken for.
     pub alarms: Vec<Alarm>,
     /// Metrics of its own that alarms and dashboards may use.

@@ -47,6 +47,7 @@
 //! | [`client`] | calls to other Steelyard services |
 //! | [`trace`] | W3C trace context |
 //! | [`messages`] | spans of what comes out of a queue |
+//! | [`protection`] | a task with work in hand asks ECS to end another one |
 //! | [`shutdown`] | SIGTERM as a token |
 
 mod boot;
@@ -56,6 +57,7 @@ pub mod contract;
 pub mod http;
 pub mod indicators;
 pub mod messages;
+pub mod protection;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trace;

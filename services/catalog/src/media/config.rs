@@ -5,6 +5,7 @@ use std::time::Duration;
 use steelyard_objects::{S3Config, S3Credentials};
 use steelyard_queue::{SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Reader};
+use steelyard_runtime::protection::TaskAgent;
 
 /// `POLL_WAIT`'s default: SQS's longest.
 pub(crate) const POLL_WAIT: Duration = Duration::from_secs(20);
@@ -38,6 +39,8 @@ pub struct MediaConfig {
     pub poll_wait: Duration,
     /// `MEDIA_SWEEP_EVERY`: how often what was left over is looked for, default 1 min.
     pub sweep_every: Duration,
+    /// `ECS_AGENT_URI`, which ECS sets: a worker with images in hand asks to be spared by scale-in.
+    pub agent: Option<TaskAgent>,
 }
 
 impl MediaConfig {
@@ -92,6 +95,7 @@ impl MediaConfig {
             render_max,
             poll_wait,
             sweep_every,
+            agent: TaskAgent::read(reader, env),
         })
     }
 }

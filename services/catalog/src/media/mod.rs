@@ -36,6 +36,7 @@ use steelyard_objects::Bucket;
 use steelyard_queue::{
     Backoff, Consumer, ConsumerOptions, Producer, ProducerOptions, SqsTransport, Tap, Transport,
 };
+use steelyard_runtime::protection::TaskAgent;
 use steelyard_status::ProductNews;
 use steelyard_store::Database;
 use tokio::sync::Semaphore;
@@ -77,6 +78,7 @@ pub(crate) struct Parts {
     pub(crate) media: Media,
     pub(crate) consumer: Option<Consumer<Worker>>,
     pub(crate) sweep: Sweep,
+    agent: Option<TaskAgent>,
 }
 
 impl Parts {
@@ -101,6 +103,13 @@ impl Parts {
 
     /// Works and sweeps until `stop`, and finishes what is in hand.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let worker = self.consumer.as_ref().map(Consumer::handle);
+        let spare = async {
+            if let (Some(agent), Some(worker)) = (self.agent, worker) {
+                let is_busy = || worker.health().in_hand > 0;
+                agent.keep(is_busy, stop.clone()).await;
+            }
+        };
         let work = async {
             let Some(consumer) = self.consumer else {
                 return;
@@ -112,7 +121,7 @@ impl Parts {
                 tracing::info!(?report, "the images' worker stopped");
             }
         };
-        tokio::join!(work, self.sweep.run(stop.clone()));
+        tokio::join!(work, spare, self.sweep.run(stop.clone()));
     }
 }
 
@@ -164,6 +173,7 @@ pub(crate) async fn start(
         media,
         consumer,
         sweep,
+        agent: config.agent.clone(),
     }
 }
 

@@ -11,5 +11,6 @@ for service in catalog documents documents-import orders gateway; do
         echo "$to/$service:$commit is there"
         continue
     fi
-    docker buildx imagetools create --tag "$registry/$to/$service:$commit" "$registry/$from/$service:$commit"
+    # The very manifest: an index around it would be another digest, and Lambda takes none.
+    docker buildx imagetools create --prefer-index=false --tag "$registry/$to/$service:$commit" "$registry/$from/$service:$commit"
 done

@@ -9,6 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+from . import pipeline
+from .common import Faults
+
 SPEC = importlib.util.spec_from_file_location("deploy", Path("deploy/ecs/deploy.py"))
 deploy = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(deploy)
@@ -117,6 +120,18 @@ class Deploys(unittest.TestCase):
         with mock.patch.object(deploy, "MIGRATION_SECONDS_MAX", 0):
             said = self.deploys(Aws(), "code")
         self.assertIn("it has not ended after 0 s", said)
+
+
+class Images(unittest.TestCase):
+    def test_an_image_that_lambda_does_not_take(self):
+        texts = {path: Path(path).read_text() for path in pipeline.SINGLE}
+        faults = Faults()
+        pipeline.check_manifests(texts, faults)
+        self.assertEqual(faults.lines, [])
+        texts["deploy/ecs/promote.sh"] = texts["deploy/ecs/promote.sh"].replace("--prefer-index=false ", "")
+        pipeline.check_manifests(texts, faults)
+        expected = "deploy/ecs/promote.sh: must say `imagetools create --prefer-index=false`, or Lambda refuses the image"
+        self.assertEqual(faults.lines, [expected])
 
 
 if __name__ == "__main__":

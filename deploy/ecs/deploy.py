@@ -4,7 +4,8 @@
     deploy/ecs/deploy.py ENVIRONMENT COMMIT [STACK…] [--dry-run]
 
 Before anything that needs them, the stack `migrations` brings the schemas up to date: its tasks are run, one after the other,
-and the first that fails ends the deploy, with everything else as it was.
+and the first that fails ends the deploy, with everything else as it was. An environment that stands by (`"stands_by": true`)
+is not migrated: its database follows another one, schemas and all.
 
 ENVIRONMENT is a file in environments/, COMMIT the tag of the images. Without STACK all of them; `code` stands for those in
 which our images run, workers before the gateway (see docs/OPERATIONS.md). Needs the AWS CLI, nothing else.
@@ -126,7 +127,7 @@ def main():
         print(*words, flush=True)
         if not args.dry_run and subprocess.run(words).returncode != 0:
             sys.exit(f"{stack} was not deployed; CloudFormation has rolled it back, and the stacks after it are as they were")
-        if stack == "migrations" and not args.dry_run:
+        if stack == "migrations" and not args.dry_run and not given.get("stands_by"):
             migrate(given)
 
 

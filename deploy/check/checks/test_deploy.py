@@ -28,21 +28,17 @@ class Aws:
 
     def __init__(self, ends=None, refuses=None):
         self.ends, self.refuses = ends or {}, refuses
-        self.deployed, self.run, self.looks = [], [], {}
+        self.deployed, self.run, self.looks, self.regions = [], [], {}, set()
 
     def __call__(self, words, **_):
-        self.assert_region(words)
+        self.regions.add(words[words.index("--region") + 1])
         given = dict(zip(words[3::2], words[4::2]))
         action = words[2]
         if action == "deploy":
             given = dict(zip(words[3:], words[4:]))
-            self.deployed.append(given["--stack-name"].removeprefix("staging-"))
+            self.deployed.append(given["--stack-name"].partition("-")[2])
             return SimpleNamespace(returncode=0)
         return SimpleNamespace(returncode=0, stdout=json.dumps(getattr(self, action.replace("-", "_"))(given)))
-
-    @staticmethod
-    def assert_region(words):
-        assert words[0] == "aws" and words[words.index("--region") + 1] == "eu-west-1", words
 
     @staticmethod
     def describe_stacks(given):
@@ -68,9 +64,9 @@ class Aws:
 
 
 class Deploys(unittest.TestCase):
-    def deploys(self, aws, *stacks):
+    def deploys(self, aws, *stacks, environment="staging"):
         """What the deploy says at its end."""
-        arguments = ["deploy.py", "staging", "abc", *stacks]
+        arguments = ["deploy.py", environment, "abc", *stacks]
         with (
             mock.patch.object(deploy.subprocess, "run", aws),
             mock.patch.object(deploy.time, "sleep"),
@@ -90,6 +86,7 @@ class Deploys(unittest.TestCase):
         before = ["network", "queues", "data", "objects", "platform", "migrations"]
         self.assertTrue(all(deployed == before for _, deployed in aws.run), aws.run)
         self.assertEqual(aws.deployed[-1], "edge")
+        self.assertEqual(aws.regions, {"eu-west-1"})
 
     def test_new_code_brings_its_migrations(self):
         aws = Aws()
@@ -97,6 +94,11 @@ class Deploys(unittest.TestCase):
         self.assertEqual(aws.deployed[0], "migrations")
         self.assertEqual(set(aws.deployed), deploy.CODE)
         self.assertEqual(len(aws.run), 3)
+
+    def test_a_region_that_stands_by_is_not_migrated(self):
+        aws = Aws()
+        self.assertIsNone(self.deploys(aws, environment="dr"))
+        self.assertEqual((aws.deployed[-1], aws.run), ("edge", []))
 
     def test_a_stack_that_runs_none_of_our_code_migrates_nothing(self):
         aws = Aws()

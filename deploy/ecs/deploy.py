@@ -59,7 +59,6 @@ LOOK_EVERY_SECONDS = 5
 def asked(given, *words):
     """What the AWS CLI answers."""
     command = ["aws", *words, "--region", given["region"], "--output", "json"]
-    print(*command, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"aws {' '.join(words[:2])} has failed; nothing after it was deployed")
@@ -82,6 +81,7 @@ def migrate(given):
         "assignPublicIp": "DISABLED",
     }
     for name, definition in sorted(tasks.items()):
+        print(f"{name}: {definition}", flush=True)
         started = asked(
             given, "ecs", "run-task", "--cluster", cluster, "--task-definition", definition,
             "--launch-type", "FARGATE", "--started-by", "deploy",

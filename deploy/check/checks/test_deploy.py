@@ -11,6 +11,7 @@ from unittest import mock
 
 from . import pipeline
 from .common import Faults
+from .templates import load_all
 
 SPEC = importlib.util.spec_from_file_location("deploy", Path("deploy/ecs/deploy.py"))
 deploy = importlib.util.module_from_spec(SPEC)
@@ -87,6 +88,11 @@ class Deploys(unittest.TestCase):
         self.assertTrue(all(deployed == before for _, deployed in aws.run), aws.run)
         self.assertEqual(aws.deployed[-1], "edge")
         self.assertEqual(aws.regions, {"eu-west-1"})
+
+    def test_the_stacks_put_out_what_the_stand_in_says_they_do(self):
+        templates = load_all()
+        for stack, outputs in OUTPUTS.items():
+            self.assertLessEqual(set(outputs), set(templates[stack.removeprefix("staging-")]["Outputs"]))
 
     def test_new_code_brings_its_migrations(self):
         aws = Aws()

@@ -17,7 +17,8 @@ fn shop() -> Migrator {
 
 fn options() -> PoolOptions {
     PoolOptions {
-        acquire_max: Duration::from_millis(300),
+        // Long enough for a connection on a machine that has much else to do.
+        acquire_max: Duration::from_secs(2),
         ..PoolOptions::new("shop")
     }
 }

@@ -41,6 +41,8 @@ pub struct Config {
     /// How what is archived is brought back: `ARCHIVE_READABLE`, `ARCHIVE_RESTORE_SPEED`. The others are read, so that
     /// one environment serves for the service and `documents lifecycle`.
     pub archive: Options,
+    /// `ECS_AGENT_URI`, which ECS sets: with events or a bundle in hand it asks to be spared by scale-in.
+    pub agent: Option<TaskAgent>,
     /// What it issues documents with; nothing is issued when `SHOP` is unset.
     pub issuing: Option<Issuing>,
 }
@@ -61,8 +63,6 @@ pub struct Issuing {
     pub dead_letters_queue: String,
     /// How much is worked on at once.
     pub limits: Limits,
-    /// `ECS_AGENT_URI`, which ECS sets: a worker with events in hand asks to be spared by scale-in.
-    pub agent: Option<TaskAgent>,
 }
 
 /// How much the worker works on at once.
@@ -111,6 +111,7 @@ impl Config {
         let s3_public_url = endpoint(&mut reader, env, "S3_PUBLIC_URL");
         let bucket = reader.required("DOCUMENTS_BUCKET");
         let archive = Options::read(&mut reader, env);
+        let agent = TaskAgent::read(&mut reader, env);
         let sqs = SqsConfig {
             region,
             endpoint_url: sqs_url,
@@ -130,6 +131,7 @@ impl Config {
                 s3_public_url,
                 bucket: bucket?,
                 archive,
+                agent,
                 issuing: match issuing {
                     Some(issuing) => Some(issuing?),
                     None => None,
@@ -162,7 +164,6 @@ impl Issuing {
                 .map(|queue| queue.replace(".fifo", "-dead-letters.fifo")),
         };
         let limits = limits(reader);
-        let agent = TaskAgent::read(reader, env);
         Some(Self {
             shop: shop?,
             theme: theme?,
@@ -170,7 +171,6 @@ impl Issuing {
             queue: queue?,
             dead_letters_queue: dead_letters_queue?,
             limits,
-            agent,
         })
     }
 }

@@ -9,6 +9,7 @@ use steelyard_paper::{Press, RenderError};
 use steelyard_queue::{Consumer, ConsumerOptions, Handle, SqsTransport};
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{Doors, Health, Listen, OpenError};
+use steelyard_runtime::protection::TaskAgent;
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_store::{Database, InvalidUrl, MigrateError, PoolOptions, connect};
 use time::OffsetDateTime;
@@ -73,6 +74,7 @@ pub struct Deps {
     public: Bucket,
     archive: Archive,
     service_token: Secret,
+    agent: Option<TaskAgent>,
     desk: Option<Desk>,
 }
 
@@ -139,6 +141,7 @@ impl Deps {
             bucket,
             public: Box::pin(Bucket::connect(config.s3_public(), &config.bucket)).await,
             service_token: config.service_token.clone(),
+            agent: config.agent.clone(),
             desk: config.issuing.as_ref().map(Desk::open).transpose()?,
         })
     }
@@ -169,10 +172,10 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         public,
         archive,
         service_token,
+        agent,
         desk,
     } = deps;
     tracing::info!(api = %doors.addrs().api, admin = %doors.addrs().admin, "serving");
-    let agent = desk.as_ref().and_then(|desk| desk.issuing.agent.clone());
     let consumer = match desk {
         Some(desk) => Some(Box::pin(desk.consumer(database.pool(), &bucket)).await),
         None => {
@@ -181,10 +184,7 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         }
     };
     let bundles = Bundles::new(queries.clone(), bucket.clone(), archive.clone());
-    let jobs = Jobs {
-        bundles: bundles.clone(),
-        database: database.clone(),
-    };
+    let jobs = Jobs::new(bundles.clone(), database.clone());
     let app = http::App {
         database: database.clone(),
         queries: queries.clone(),
@@ -225,8 +225,13 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         Ok::<(), Error>(())
     };
     let spare = async {
-        if let (Some(agent), Some(worker)) = (agent, worker) {
-            let is_busy = || worker.health().in_hand > 0;
+        if let Some(agent) = agent {
+            let issues = || {
+                worker
+                    .as_ref()
+                    .is_some_and(|worker| worker.health().in_hand > 0)
+            };
+            let is_busy = || issues() || jobs.is_making();
             agent.keep(is_busy, stop.clone()).await;
         }
         Ok::<(), Error>(())

@@ -5,9 +5,13 @@ mod stand;
 
 use stand::catalog::Stock;
 use stand::commands::{body_of, cancel, order_id, pay, place, place_of, send_back, ship};
-use stand::{DEAD, DOCUMENTS, ORDERS, WEBHOOKS, one_big_set, only, stand as prepared, started};
+use stand::{
+    DEAD, DOCUMENTS, ORDERS, SOON, WEBHOOKS, one_big_set, only, spared_by, stand as prepared,
+    started,
+};
 use steelyard_domain::event::OrderEvent;
 use steelyard_domain::order::{FulfillmentStatus, OrderStatus, PaymentStatus, Reason, Refusal};
+use steelyard_testkit::{FakeAgent, wait_for};
 
 #[tokio::test]
 async fn an_order_is_settled_with_exact_totals_and_told_to_documents_and_webhooks() {
@@ -285,4 +289,21 @@ async fn what_is_no_command_is_parked_with_its_body_and_holds_nobody_up() {
     parked.sort();
     assert!(parked.contains(&"not JSON".to_owned()));
     assert_eq!(stand.depths(ORDERS).await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_worker_with_commands_in_hand_asks_ecs_to_spare_its_task() {
+    let mut agent = FakeAgent::start().await.unwrap();
+    let mut stand = prepared().await;
+    stand.configure(spared_by(&agent.uri));
+    stand.start().await;
+    assert!(!agent.was_asked(), "it has nothing in hand");
+    let mut sent = 0_u32;
+    wait_for("the agent is asked", SOON, async || {
+        // A command is in hand for some milliseconds only.
+        stand.send(&[place("a", &sent.to_string())]).await;
+        sent += 1;
+        agent.was_asked()
+    })
+    .await;
 }

@@ -5,66 +5,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::put;
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::json;
 use steelyard_runtime::config::Env;
 use steelyard_runtime::protection::{Options, TaskAgent};
+use steelyard_testkit::FakeAgent;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What the agent answers, and who hears what it was asked.
-#[derive(Clone)]
-struct Agent {
-    asked: mpsc::UnboundedSender<Value>,
-    refuses: Arc<AtomicBool>,
-}
-
-async fn state(State(agent): State<Agent>, Json(wanted): Json<Value>) -> (StatusCode, Json<Value>) {
-    agent.asked.send(wanted.clone()).unwrap();
-    let answer = if agent.refuses.load(Ordering::Relaxed) {
-        // As ECS refuses a task that belongs to no service.
-        json!({ "requestID": "1", "failure": { "Arn": "task", "Reason": "TASK_NOT_VALID" } })
-    } else {
-        let enabled = &wanted["ProtectionEnabled"];
-        json!({ "requestID": "1", "protection": { "ProtectionEnabled": enabled, "TaskArn": "task" } })
-    };
-    (StatusCode::OK, Json(answer))
-}
-
-/// A worker that can be told to be busy, and what the agent is asked for it.
+/// A worker that can be told to be busy, and the agent of its task.
 struct Stand {
     busy: Arc<AtomicBool>,
-    refuses: Arc<AtomicBool>,
-    asked: mpsc::UnboundedReceiver<Value>,
+    agent: FakeAgent,
     stop: CancellationToken,
     kept: JoinHandle<()>,
 }
 
 impl Stand {
-    async fn new(options: Options) -> Self {
-        let (asked, hears) = mpsc::unbounded_channel();
-        let refuses = Arc::<AtomicBool>::default();
-        let agent = Agent {
-            asked,
-            refuses: Arc::clone(&refuses),
-        };
-        let routes = Router::new()
-            .route("/api/1/task-protection/v1/state", put(state))
-            .with_state(agent);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}/api/1", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+    async fn new() -> Self {
+        let agent = FakeAgent::start().await.unwrap();
         let (busy, stop) = (Arc::<AtomicBool>::default(), CancellationToken::new());
         let kept = tokio::spawn({
             let (busy, stop) = (Arc::clone(&busy), stop.clone());
-            let agent = agent_at(&uri).with(options);
+            let agent = agent_at(&agent.uri);
             async move {
                 let is_busy = || busy.load(Ordering::Relaxed);
                 agent.keep(is_busy, stop).await;
@@ -72,16 +37,10 @@ impl Stand {
         });
         Self {
             busy,
-            refuses,
-            asked: hears,
+            agent,
             stop,
             kept,
         }
-    }
-
-    async fn next(&mut self) -> Value {
-        let asked = tokio::time::timeout(SOON, self.asked.recv()).await;
-        asked.unwrap().unwrap()
     }
 
     async fn ended(self) {
@@ -95,46 +54,44 @@ impl Stand {
 
 fn agent_at(uri: &str) -> TaskAgent {
     let env = Env::of([("ECS_AGENT_URI", uri)]);
-    TaskAgent::read(&mut env.reader(), &env).unwrap()
-}
-
-fn quick() -> Options {
-    Options {
+    let agent = TaskAgent::read(&mut env.reader(), &env).unwrap();
+    agent.with(Options {
         look_every: Duration::from_millis(5),
         idle_max: Duration::from_millis(50),
         renew_after: Duration::from_millis(100),
         retry_after: Duration::from_millis(20),
         ..Options::default()
-    }
+    })
 }
 
 #[tokio::test]
 async fn a_worker_is_protected_while_it_is_busy_and_no_longer() {
-    let mut stand = Stand::new(quick()).await;
+    let mut stand = Stand::new().await;
     let protect = json!({ "ProtectionEnabled": true, "ExpiresInMinutes": 5 });
     for _ in 0..2 {
         stand.busy.store(true, Ordering::Relaxed);
-        assert_eq!(stand.next().await, protect);
+        assert_eq!(stand.agent.next().await.unwrap(), protect);
         // Renewed while it goes on.
-        assert_eq!(stand.next().await, protect);
+        assert_eq!(stand.agent.next().await.unwrap(), protect);
         stand.busy.store(false, Ordering::Relaxed);
-        while stand.next().await != json!({ "ProtectionEnabled": false }) {}
+        while stand.agent.next().await.unwrap() != json!({ "ProtectionEnabled": false }) {}
     }
     stand.ended().await;
 }
 
 #[tokio::test]
 async fn a_refusal_is_tried_again_and_a_silent_agent_holds_up_no_stop() {
-    let mut stand = Stand::new(quick()).await;
-    stand.refuses.store(true, Ordering::Relaxed);
+    let mut stand = Stand::new().await;
+    stand.agent.refuse();
     stand.busy.store(true, Ordering::Relaxed);
     for _ in 0..3 {
-        assert_eq!(stand.next().await["ProtectionEnabled"], true);
+        let asked = stand.agent.next().await.unwrap();
+        assert_eq!(asked["ProtectionEnabled"], true);
     }
     stand.ended().await;
 
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let agent = agent_at(&format!("http://{}", silent.local_addr().unwrap())).with(quick());
+    let agent = agent_at(&format!("http://{}", silent.local_addr().unwrap()));
     let stop = CancellationToken::new();
     let kept = tokio::spawn({
         let stop = stop.clone();

@@ -21,6 +21,7 @@
 //! each test process starts a private one at the first need, about half a second. The binaries must be installed:
 //! `cargo stack test` sees to both.
 
+mod agent;
 mod collector;
 mod database;
 pub mod jwt;
@@ -32,6 +33,7 @@ mod sqs;
 mod wait;
 mod wire;
 
+pub use agent::FakeAgent;
 pub use collector::{CollectedSample, CollectedSpan, Collector, collector};
 pub use database::{TestDatabase, postgres};
 pub use python::python;

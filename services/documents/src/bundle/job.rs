@@ -1,5 +1,6 @@
 //! Making bundles, one after the other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use steelyard_store::Database;
@@ -20,11 +21,25 @@ const AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// The job of an instance.
 #[derive(Debug)]
 pub(crate) struct Jobs {
-    pub(crate) bundles: Bundles,
-    pub(crate) database: Database,
+    bundles: Bundles,
+    database: Database,
+    making: AtomicBool,
 }
 
 impl Jobs {
+    pub(crate) const fn new(bundles: Bundles, database: Database) -> Self {
+        Self {
+            bundles,
+            database,
+            making: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a bundle is in hand: another instance would begin it anew.
+    pub(crate) fn is_making(&self) -> bool {
+        self.making.load(Ordering::Relaxed)
+    }
+
     /// Makes whatever is asked for until `stop`. What it was at is left to another instance.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
         loop {
@@ -37,10 +52,15 @@ impl Jobs {
                 return;
             };
             let pause = match claimed {
-                Ok(Some(claimed)) => match self.make(&claimed, stop).await {
-                    true => continue,
-                    false => AGAIN_AFTER,
-                },
+                Ok(Some(claimed)) => {
+                    self.making.store(true, Ordering::Relaxed);
+                    let made = self.make(&claimed, stop).await;
+                    self.making.store(false, Ordering::Relaxed);
+                    if made {
+                        continue;
+                    }
+                    AGAIN_AFTER
+                }
                 Ok(None) => LOOK_EVERY,
                 Err(_) => AGAIN_AFTER,
             };

@@ -22,6 +22,7 @@ use steelyard_queue::{
 };
 use steelyard_runtime::config::{Env, Secret};
 use steelyard_runtime::http::Listen;
+use steelyard_runtime::protection::{self, TaskAgent};
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_testkit::{TestDatabase, TestRedis, wait_for};
 use tokio::task::JoinHandle;
@@ -323,4 +324,15 @@ pub fn only(roles: &str) -> impl FnOnce(&mut Config) {
 /// Another database user or address.
 pub fn database(url: String) -> impl FnOnce(&mut Config) {
     move |config| config.database_url = Secret::new(url)
+}
+
+/// A task whose agent is looked for without a pause.
+pub fn spared_by(uri: &str) -> impl FnOnce(&mut Config) {
+    let env = Env::of([("ECS_AGENT_URI", uri)]);
+    let agent = TaskAgent::read(&mut env.reader(), &env).unwrap();
+    let agent = agent.with(protection::Options {
+        look_every: Duration::from_millis(1),
+        ..protection::Options::default()
+    });
+    move |config| config.agent = Some(agent)
 }

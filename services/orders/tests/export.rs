@@ -257,7 +257,7 @@ async fn daily_sales_say_until_when_they_count() {
     let as_of = body["as_of"].as_str().unwrap();
     let as_of = OffsetDateTime::parse(as_of, &time::format_description::well_known::Rfc3339);
     let latest = stand
-        .number("SELECT (extract(epoch FROM max(updated_at)))::bigint FROM orders")
+        .number("SELECT floor(extract(epoch FROM max(updated_at)))::bigint FROM orders")
         .await;
     assert!(as_of.unwrap().unix_timestamp() >= latest);
     let (status, body) = stand.get("/internal/reports/daily-sales?period=soon").await;

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from . import ecs_functions, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
+from . import ecs_edge, ecs_functions, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
 from .common import Faults, contracts, functions, tasks
 from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load, load_all, of_type
 
@@ -35,6 +35,7 @@ def check_parameters(templates, faults):
         given = json.loads(path.read_text())
         check_environment(path, given, templates, faults)
         check_same(path, given, templates, faults)
+        ecs_edge.check_names(path, given, faults)
 
 
 def check_environment(path, given, templates, faults):
@@ -113,6 +114,7 @@ def main():
     check_names(templates, faults)
     check_parameters(templates, faults)
     check_deployers({"pipeline": (load("pipeline"), "PipelineRole"), "codepipeline": (load("codepipeline"), "BuildRole")}, faults)
+    ecs_edge.check_failover(templates["edge"], faults)
     for stack in templates:
         check_buckets(stack, templates[stack], faults)
     environments = {}

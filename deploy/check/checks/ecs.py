@@ -4,13 +4,13 @@ import json
 import re
 from pathlib import Path
 
-from . import ecs_edge, ecs_functions, ecs_indicators, ecs_queues, ecs_service, ecs_tasks
+from . import ecs_edge, ecs_functions, ecs_indicators, ecs_queues, ecs_regions, ecs_service, ecs_tasks
 from .common import Faults, contracts, functions, tasks
 from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load, load_all, of_type
 
 ENVIRONMENTS = FOLDER / "environments"
 # What several stacks are told, and told the same. An export would say it once, and could never be changed while it is used.
-SAME = {"ArchiveClass", "ArchiveReadableDays", "ArchiveRestoreSpeed", "AuthIssuer"}
+SAME = {"ArchiveClass", "ArchiveReadableDays", "ArchiveRestoreSpeed", "AuthIssuer", "FirstEnvironment", "SecondRegion"}
 OPERATIONS = Path("docs/OPERATIONS.md")
 
 
@@ -31,11 +31,12 @@ def check_parameters(templates, faults):
     for name, template in templates.items():
         for parameter, properties in template["Parameters"].items():
             faults.unless(properties.get("Description"), f"deploy/ecs/{name}.yaml", f"{parameter} has no reason beside it")
-    for path in sorted(ENVIRONMENTS.glob("*.json")):
-        given = json.loads(path.read_text())
+    environments = {path: json.loads(path.read_text()) for path in sorted(ENVIRONMENTS.glob("*.json"))}
+    for path, given in environments.items():
         check_environment(path, given, templates, faults)
         check_same(path, given, templates, faults)
         ecs_edge.check_names(path, given, faults)
+    ecs_regions.check_pairs(environments, faults)
 
 
 def check_environment(path, given, templates, faults):
@@ -115,6 +116,7 @@ def main():
     check_parameters(templates, faults)
     check_deployers({"pipeline": (load("pipeline"), "PipelineRole"), "codepipeline": (load("codepipeline"), "BuildRole")}, faults)
     ecs_edge.check_failover(templates["edge"], faults)
+    ecs_regions.check_copies(templates["objects"], faults)
     for stack in templates:
         check_buckets(stack, templates[stack], faults)
     environments = {}

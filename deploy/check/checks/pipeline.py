@@ -1,9 +1,13 @@
 """The workflows: GitHub's schema for them, zizmor for what an attacker would look for, and images that Lambda takes."""
 
+import shlex
 from pathlib import Path
 
-from .common import Faults
+import yaml
 
+from .common import Faults
+from .ecs_service import granted
+from .templates import load
 
 # Who makes or copies images, and what keeps them single manifests: Lambda takes no index.
 SINGLE = {
@@ -18,12 +22,30 @@ def check_manifests(texts, faults):
         faults.unless(needed in texts[path], path, f"must say `{needed}`, or Lambda refuses the image")
 
 
+def check_regions(workflow, roles, faults):
+    """An environment in another region than staging gets its images from staging's registry, and may read there."""
+    promote = next(step["run"] for step in workflow["jobs"]["promote"]["steps"] if "promote.sh" in step.get("run", ""))
+    words = shlex.split(promote[promote.index("deploy/ecs/promote.sh") :].replace("\\\n", " "))
+    source, target = words[1], words[3]
+    where = ".github/workflows/deploy.yaml: promote"
+    faults.unless("$IMAGES_REGION" in source and "$AWS_REGION" in target, where, f"copies from {source} to {target}")
+    for region in ("$IMAGES_REGION", "$AWS_REGION"):
+        faults.unless(f'"{region}"' in promote.partition("; do")[0], where, f"does not log in to the registry of {region}")
+    given = workflow["jobs"]["promote"]["env"].get("IMAGES_REGION", "")
+    faults.unless("vars.IMAGES_REGION" in given, where, "no environment can say where staging's images are")
+    reads = {resource for action, resource in granted(roles, "PipelineRole") if action == "ecr:BatchGetImage"}
+    of_staging = [resource for resource in reads if "${PromotesFrom}" in resource]
+    elsewhere = any("PromotesFromRegion" in resource for resource in of_staging)
+    faults.unless(elsewhere, "deploy/ecs/pipeline.yaml", "images of another region may not be read, and dr gets none")
+
+
 def main():
     faults = Faults()
     files = sorted(str(path) for path in Path(".github/workflows").glob("*.yaml"))
     faults.tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
     faults.tool("zizmor", "--offline", "--no-progress", *files)
     check_manifests({path: Path(path).read_text() for path in SINGLE}, faults)
+    check_regions(yaml.safe_load(Path(".github/workflows/deploy.yaml").read_text()), load("pipeline"), faults)
     faults.exit()
 
 

@@ -3,15 +3,19 @@
 import importlib.util
 import io
 import json
+import subprocess
+import tempfile
 import unittest
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import yaml
+
 from . import pipeline
 from .common import Faults
-from .templates import load_all
+from .templates import load, load_all
 
 SPEC = importlib.util.spec_from_file_location("deploy", Path("deploy/ecs/deploy.py"))
 deploy = importlib.util.module_from_spec(SPEC)
@@ -140,6 +144,36 @@ class Images(unittest.TestCase):
         pipeline.check_manifests(texts, faults)
         expected = "deploy/ecs/promote.sh: must say `imagetools create --prefer-index=false`, or Lambda refuses the image"
         self.assertEqual(faults.lines, [expected])
+
+    def test_images_that_cannot_reach_another_region(self):
+        workflow, roles = yaml.safe_load(Path(".github/workflows/deploy.yaml").read_text()), load("pipeline")
+        faults = Faults()
+        pipeline.check_regions(workflow, roles, faults)
+        self.assertEqual(faults.lines, [])
+        step = next(step for step in workflow["jobs"]["promote"]["steps"] if "promote.sh" in step.get("run", ""))
+        step["run"] = step["run"].replace("IMAGES_REGION", "AWS_REGION")
+        statements = roles["Resources"]["PipelineRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        statements[1]["Resource"].pop()
+        pipeline.check_regions(workflow, roles, faults)
+        told = "\n".join(faults.lines)
+        for expected in ("copies from $account.dkr.ecr.$AWS_REGION", "does not log in to the registry of $IMAGES_REGION", "dr gets none"):
+            self.assertIn(expected, told)
+
+    def test_what_is_promoted_comes_from_one_registry_and_goes_to_another(self):
+        with tempfile.TemporaryDirectory() as folder:
+            # The catalog's is there; docker says what it was asked for.
+            for name, script in (("aws", 'case "$*" in *dr/catalog*) ;; *) exit 1 ;; esac'), ("docker", 'echo "$*"')):
+                program = Path(folder, name)
+                program.write_text(f"#!/bin/sh\n{script}\n")
+                program.chmod(0o755)
+            done = subprocess.run(
+                ["deploy/ecs/promote.sh", "one.example", "staging", "two.example", "dr", "abc"],
+                env={"PATH": f"{folder}:/usr/bin:/bin"}, stdout=subprocess.PIPE, text=True, check=True,
+            )
+        first, *copies = done.stdout.splitlines()
+        self.assertEqual(first, "dr/catalog:abc is there")
+        copy = "buildx imagetools create --prefer-index=false --tag two.example/dr/{0}:abc one.example/staging/{0}:abc"
+        self.assertEqual(copies, [copy.format(one) for one in ("documents", "documents-import", "orders", "gateway")])
 
 
 if __name__ == "__main__":

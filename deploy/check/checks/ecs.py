@@ -97,12 +97,6 @@ def check_buckets(stack, template, faults):
                 faults.unless(all(one.endswith("/images/*") for one in read), where, "may let read renditions only, images/*")
 
 
-def collected(platform):
-    """The patterns of metrics that the collector hands to CloudWatch."""
-    config = platform["Resources"]["CollectorConfig"]["Properties"]["Value"]["Fn::Sub"]
-    return [pattern.strip("^$") for pattern in re.findall(r'"(\^[^"]+)"', config)]
-
-
 def main():
     faults = Faults()
     files = sorted(str(path) for path in FOLDER.glob("*.yaml"))
@@ -121,7 +115,7 @@ def main():
         check_buckets(stack, templates[stack], faults)
     environments = {}
     for name, contract in known.items():
-        ecs_service.check_service(name, templates[name], contract, collected(templates["platform"]), faults)
+        ecs_service.check_service(name, templates[name], contract, faults)
         main_container = ecs_service.container(templates[name], name)
         environments[name] = {item["Name"]: item["Value"] for item in main_container.get("Environment", [])}
     ecs_queues.check_queues(templates, known, environments, faults)

@@ -1,9 +1,10 @@
-"""Collector, dashboard, alarms and docs use the first-class indicators that the services declare, and no others."""
+"""Log, dashboard, alarms and docs have the first-class indicators that the services declare, and no others."""
 
 import json
 
 import yaml
 
+from .ecs_service import container
 from .templates import of_type
 
 OURS = "Steelyard/"
@@ -14,20 +15,23 @@ def declared(known):
     return {(name, one["metric"]): one.get("by") for name, contract in known.items() for one in contract["indicators"]}
 
 
-def check_collector(platform, indicators, faults):
-    """What is paid for by the month is exactly what is declared."""
-    where = "deploy/ecs/platform.yaml: CollectorConfig"
-    config = yaml.safe_load(platform["Resources"]["CollectorConfig"]["Properties"]["Value"]["Fn::Sub"])
-    collected = set()
-    for declaration in config["exporters"]["awsemf"]["metric_declarations"]:
-        for dimensions in declaration["dimensions"]:
-            label = next((name for name in dimensions if name != "service"), None)
-            collected |= {(selector.strip("^$"), label) for selector in declaration["metric_name_selectors"]}
-    wanted = {(metric, label) for (_, metric), label in indicators.items()}
-    for metric, label in sorted(wanted - collected, key=str):
-        faults.add(where, f"{metric} by {label} is an indicator and not collected")
-    for metric, label in sorted(collected - wanted, key=str):
-        faults.add(where, f"{metric} by {label} is collected and no indicator")
+def check_written(templates, known, faults):
+    """Every service writes its indicators into its log, whole: what is alarmed on and drawn. Nobody tells them a second time.
+
+    CloudWatch Logs makes metrics of such lines without being told to
+    (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Generation_PutLogEvents.html>).
+    """
+    for name in known:
+        main = container(templates[name], name)
+        given = {item["Name"]: item["Value"] for item in main.get("Environment", [])}.get("EMF_NAMESPACE")
+        wanted = {"Fn::Sub": f"{OURS}${{Environment}}"}
+        where = f"deploy/ecs/{name}.yaml: {name}"
+        faults.unless(given == wanted, where, f"writes its indicators to {given}, and alarms and dashboard look in {wanted}")
+        driver = main["LogConfiguration"]["LogDriver"]
+        faults.unless(driver == "awslogs", where, f"logs by {driver}, and CloudWatch makes no metrics of that")
+    config = yaml.safe_load(templates["platform"]["Resources"]["CollectorConfig"]["Properties"]["Value"])
+    told = set(config["service"]["pipelines"]) - {"traces"}
+    faults.unless(not told, "deploy/ecs/platform.yaml: CollectorConfig", f"tells {sorted(told)} beside the services, who do it themselves")
 
 
 def drawn(dashboard):
@@ -67,7 +71,7 @@ def check_alarms(templates, indicators, faults):
 
 def check_indicators(templates, known, operations, faults):
     indicators = declared(known)
-    check_collector(templates["platform"], indicators, faults)
+    check_written(templates, known, faults)
     check_dashboard(templates["edge"], indicators, faults)
     check_alarms(templates, indicators, faults)
     for metric in sorted({metric for _, metric in indicators}):

@@ -1,7 +1,5 @@
 """One service's stack against its contract."""
 
-import re
-
 from .common import settings
 from .templates import default, imported, listed, of_type
 
@@ -155,13 +153,14 @@ def check_deployment(name, template, faults):
     faults.unless(1 <= least <= most, where, f"TasksMin {least} and TasksMax {most} leave no room")
 
 
-def check_alarms(name, template, contract, collected, faults):
-    """Every alarm of the contract is there, and its metric reaches CloudWatch."""
+def check_alarms(name, template, contract, faults):
+    """Every alarm of the contract is there, and its metric reaches CloudWatch: as an indicator, which the service writes."""
     where = f"deploy/ecs/{name}.yaml"
     there = [alarm["Properties"] for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()]
     for wanted in contract["alarms"]:
         metric = wanted["metric"]
-        faults.unless(any(re.fullmatch(one, metric) for one in collected), "deploy/ecs/platform.yaml", f"{metric} is not collected")
+        written = any(one["metric"] == metric for one in contract["indicators"])
+        faults.unless(written, where, f"{metric} is no indicator, so that {name} does not write it")
         alarms = [alarm for alarm in there if alarm.get("MetricName") == metric]
         faults.unless(alarms, where, f"has no alarm on {metric}: {wanted['why']}")
         for alarm in alarms:
@@ -174,9 +173,9 @@ def check_alarms(name, template, contract, collected, faults):
             faults.unless(alarm.get("AlarmActions"), where, f"the alarm on {metric} wakes nobody")
 
 
-def check_service(name, template, contract, collected, faults):
+def check_service(name, template, contract, faults):
     environment, secrets = check_container(name, template, contract, faults)
     check_actions(name, template, contract, environment, faults)
     check_start(name, template, secrets, faults)
     check_deployment(name, template, faults)
-    check_alarms(name, template, contract, collected, faults)
+    check_alarms(name, template, contract, faults)

@@ -15,7 +15,7 @@ def service_faults(name, change=lambda template, contract: None):
     template, contract = copy.deepcopy(TEMPLATES[name]), copy.deepcopy(CONTRACTS[name])
     change(template, contract)
     faults = Faults()
-    ecs_service.check_service(name, template, contract, ecs.collected(TEMPLATES["platform"]), faults)
+    ecs_service.check_service(name, template, contract, faults)
     return faults.lines
 
 
@@ -159,11 +159,11 @@ class Services(unittest.TestCase):
 
         self.breaks("orders", change, "the alarm on orders_settle_seconds is")
 
-    def test_a_metric_that_is_not_collected(self):
+    def test_an_alarm_on_what_is_not_written(self):
         def change(_, contract):
             contract["alarms"][0]["metric"] = "queue_deaths"
 
-        self.breaks("orders", change, "queue_deaths is not collected")
+        self.breaks("orders", change, "queue_deaths is no indicator")
 
     def test_a_shell_in_front_of_the_health_check(self):
         self.breaks(
@@ -237,19 +237,38 @@ class Indicators(unittest.TestCase):
         heard = faults_of(templates, contracts, operations)
         self.assertTrue(any(expected in line for line in heard), f"{expected!r} is not in {heard}")
 
-    def test_an_indicator_that_is_not_collected_or_drawn(self):
+    def test_a_service_whose_indicators_nobody_gets(self):
+        def change(templates, _):
+            main = main_of(templates["orders"], "orders")
+            main["Environment"] = [item for item in main["Environment"] if item["Name"] != "EMF_NAMESPACE"]
+
+        self.breaks("orders.yaml: orders: writes its indicators to None", change)
+
+    def test_indicators_that_are_told_in_another_place_than_they_are_looked_for(self):
+        def change(templates, _):
+            main = main_of(templates["catalog"], "catalog")
+            next(item for item in main["Environment"] if item["Name"] == "EMF_NAMESPACE")["Value"] = "Elsewhere"
+
+        self.breaks("catalog.yaml: catalog: writes its indicators to Elsewhere", change)
+
+    def test_indicators_that_are_told_twice(self):
+        def change(templates, _):
+            config = templates["platform"]["Resources"]["CollectorConfig"]["Properties"]
+            config["Value"] += "    metrics: { receivers: [otlp], exporters: [awsemf] }\n"
+
+        self.breaks("tells ['metrics'] beside the services", change)
+
+    def test_an_indicator_that_is_not_drawn(self):
         def change(_, contracts):
             contracts["orders"]["indicators"].append({"metric": "orders_lost_total", "kind": "counter", "says": "…"})
 
-        self.breaks("orders_lost_total by None is an indicator and not collected", change)
         self.breaks("does not draw orders_lost_total", change)
         self.breaks("does not say what orders_lost_total is", change)
 
-    def test_a_metric_that_is_paid_for_and_no_indicator(self):
+    def test_a_metric_that_is_drawn_and_no_indicator(self):
         def change(_, contracts):
             contracts["orders"]["indicators"] = [one for one in contracts["orders"]["indicators"] if one["metric"] != "lease_wait_seconds"]
 
-        self.breaks("lease_wait_seconds by None is collected and no indicator", change)
         self.breaks("draws lease_wait_seconds of orders, which is no indicator of it", change)
 
     def test_an_alarm_on_something_else(self):

@@ -1,18 +1,19 @@
-//! Metrics as lines of CloudWatch's embedded metric format, for places where nothing scrapes: a Lambda function, a task
-//! without a collector beside it. CloudWatch Logs makes metrics of them.
+//! Metrics as lines of CloudWatch's embedded metric format on standard output. On AWS every service tells its indicators by
+//! them, since CloudWatch Logs makes metrics of what is logged (decision 77).
 //!
 //! Only the service's first-class indicators are written: each is paid for by the month. Counters and histograms are
 //! written as what came since the line before.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
+use std::io::Write;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value as Json, json};
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use super::exposition::{self, Buckets, Family, Point, Value};
 use super::process;
@@ -45,21 +46,29 @@ impl Emf {
         }
     }
 
-    /// Writes to standard output for ever; the task is aborted at the end.
-    pub(super) async fn run(mut self, handle: PrometheusHandle) {
+    /// Writes until `stop`, and then what came since the last time: each deploy would lose a minute of every task.
+    pub(super) async fn run(
+        mut self,
+        handle: PrometheusHandle,
+        stop: CancellationToken,
+        mut out: impl Write + Send + 'static,
+    ) {
         let mut ticks = interval(WRITE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let goes_on = stop.run_until_cancelled(ticks.tick()).await.is_some();
             process::measure();
             let lines = self.lines(&handle.render(), OffsetDateTime::now_utc());
             // Standard output is a pipe that somebody may not read: never on a thread that answers requests. What cannot
             // be written is lost, as anything else that is said to nobody.
             let written = tokio::task::spawn_blocking(move || {
-                let mut out = std::io::stdout().lock();
-                lines.iter().try_for_each(|line| writeln!(out, "{line}"))
+                drop(lines.iter().try_for_each(|line| writeln!(out, "{line}")));
+                out
             });
-            drop(written.await);
+            match written.await {
+                Ok(returned) if goes_on => out = returned,
+                _ => return,
+            }
         }
     }
 
@@ -206,11 +215,72 @@ fn written(value: &Value, before: Option<&Value>) -> Json {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use serde_json::{Value as Json, json};
+    use steelyard_testkit::wait_for;
     use time::OffsetDateTime;
+    use tokio_util::sync::CancellationToken;
 
     use super::Emf;
     use crate::indicators;
+
+    /// What was written so far, for a test to read.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        fn lines(&self) -> Vec<Json> {
+            let bytes = self.0.lock().unwrap();
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+            let whole = lines.filter(|line| line.ends_with(b"\n"));
+            whole
+                .map(|line| serde_json::from_slice(line).unwrap())
+                .collect()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_since_the_last_lines_is_told_at_the_end() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let came = |requests: u64| {
+            metrics::with_local_recorder(&recorder, || {
+                metrics::counter!("sqs_requests_total", "action" => "SendMessage")
+                    .increment(requests);
+            });
+        };
+        // The first value of a counter is told, too: nobody has seen it before.
+        came(2);
+        let emf = Emf::new("tested", "Tests".to_owned(), vec![indicators::SQS_REQUESTS]);
+        let (stop, written) = (CancellationToken::new(), Written::default());
+        let running = tokio::spawn(emf.run(recorder.handle(), stop.clone(), written.clone()));
+        wait_for("the first line", Duration::from_secs(60), async || {
+            !written.lines().is_empty()
+        })
+        .await;
+        came(3);
+        stop.cancel();
+        running.await.unwrap();
+        let told: Vec<_> = written
+            .lines()
+            .iter()
+            .map(|line| line["sqs_requests_total"].clone())
+            .collect();
+        assert_eq!(told, [json!(2), json!(3)]);
+    }
 
     const FIRST: &str = r#"
 # TYPE queue_outcomes_total counter

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -153,12 +154,16 @@ impl std::fmt::Debug for Metrics {
 
 /// The longest that [`Telemetry::flush`] takes.
 pub const FLUSH_MAX: Duration = Duration::from_secs(5);
+/// Of that, for the last metrics: standard output may be a pipe that nobody reads.
+const LAST_LINES_MAX: Duration = Duration::from_secs(1);
 
 /// Keeps telemetry alive; [`Telemetry::flush`] it as the last act of the process.
 #[derive(Debug)]
 pub struct Telemetry {
     metrics: Metrics,
     tasks: Vec<AbortHandle>,
+    /// Writes the last lines when the token is cancelled.
+    emf: Option<(CancellationToken, JoinHandle<()>)>,
     traces: Option<traces::Exporter>,
 }
 
@@ -169,14 +174,23 @@ impl Telemetry {
         self.metrics.clone()
     }
 
-    /// Sends what traces are still in hand; takes at most [`FLUSH_MAX`].
+    /// Sends what traces and metrics are still in hand; takes at most [`FLUSH_MAX`].
     pub async fn flush(self) {
         for task in self.tasks {
             task.abort();
         }
-        if let Some(traces) = self.traces {
-            traces.flush().await;
-        }
+        let metrics = async {
+            if let Some((stop, emf)) = self.emf {
+                stop.cancel();
+                drop(tokio::time::timeout(LAST_LINES_MAX, emf).await);
+            }
+        };
+        let traces = async {
+            if let Some(traces) = self.traces {
+                traces.flush().await;
+            }
+        };
+        tokio::join!(metrics, traces);
     }
 }
 
@@ -255,13 +269,18 @@ fn init_with(
             pusher.run(settings.push_every, handle.clone()),
         ));
     }
-    if let Some(namespace) = settings.emf_namespace {
-        let emf = Emf::new(service, namespace, indicators);
-        tasks.push(tokio::spawn(emf.run(handle.clone())));
-    }
+    let emf = settings.emf_namespace.map(|namespace| {
+        let (emf, stop) = (
+            Emf::new(service, namespace, indicators),
+            CancellationToken::new(),
+        );
+        let running = emf.run(handle.clone(), stop.clone(), std::io::stdout());
+        (stop, tokio::spawn(running))
+    });
     Ok(Telemetry {
         metrics: Metrics(handle),
         tasks: tasks.iter().map(|task| task.abort_handle()).collect(),
+        emf,
         traces,
     })
 }

@@ -149,6 +149,14 @@ def check_deployment(name, template, faults):
         advanced = service["LoadBalancers"][0].get("AdvancedConfiguration", {})
         two = advanced.get("AlternateTargetGroupArn") and advanced.get("ProductionListenerRule")
         faults.unless(two, where, f"{deployment['Strategy']} needs a second target group and the rule that leads to them")
+    scaled = of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget")
+    count = service.get("DesiredCount")
+    # CloudFormation leaves out of an update what is not in the template, and sets anew what is
+    # (<https://blog.cloudglance.dev/deep-dive-on-ecs-desired-count-and-circuit-breaker-rollback/>, quoting AWS).
+    left = count is None or count == {"Fn::If": ["StandsBy", 0, {"Ref": "AWS::NoValue"}]}
+    faults.unless(left or not scaled, where, "DesiredCount takes back at each deploy what scaling had added")
+    standing = template.get("Conditions", {}).get("StandsBy")
+    faults.unless(standing == {"Fn::Equals": [{"Ref": "TasksMin"}, "0"]}, where, "StandsBy must be what TasksMin 0 says")
     least, most = (default(template, {"Ref": bound}) for bound in ("TasksMin", "TasksMax"))
     faults.unless(1 <= least <= most, where, f"TasksMin {least} and TasksMax {most} leave no room")
 

@@ -132,6 +132,21 @@ class Services(unittest.TestCase):
 
         self.breaks("orders", change, "a deploy must not take away what runs")
 
+    def test_a_deploy_that_takes_back_what_scaling_has_added(self):
+        for name in ("gateway", "orders", "catalog", "documents"):
+            self.breaks(
+                name,
+                lambda template, _: template["Resources"]["Service"]["Properties"].update(DesiredCount={"Ref": "TasksMin"}),
+                "DesiredCount takes back at each deploy what scaling had added",
+            )
+
+    def test_a_service_that_stands_by_while_it_should_run(self):
+        self.breaks(
+            "orders",
+            lambda template, _: template["Conditions"].update(StandsBy={"Fn::Equals": [{"Ref": "TasksMax"}, "0"]}),
+            "StandsBy must be what TasksMin 0 says",
+        )
+
     def test_a_deploy_that_no_alarm_rolls_back(self):
         def change(template, _):
             del template["Resources"]["Service"]["Properties"]["DeploymentConfiguration"]["Alarms"]

@@ -7,7 +7,7 @@ import yaml
 
 from .common import Faults
 from .ecs_service import granted
-from .templates import load
+from .templates import listed, load
 
 # Who makes or copies images, and what keeps them single manifests: Lambda takes no index.
 SINGLE = {
@@ -20,6 +20,23 @@ SINGLE = {
 def check_manifests(texts, faults):
     for path, needed in SINGLE.items():
         faults.unless(needed in texts[path], path, f"must say `{needed}`, or Lambda refuses the image")
+
+
+def check_order(deploy, check, faults):
+    """Nothing is built of a commit that has not passed, and nothing deployed of one that failed."""
+    where, jobs = ".github/workflows/deploy.yaml", deploy["jobs"]
+    called = jobs.get("check", {}).get("uses") == "$/.github/workflows/check.yaml"
+    # YAML 1.1 reads `on` as true.
+    callable_ = "workflow_call" in (check.get("on") or check[True])
+    runs = any(step.get("run") == ".ci/run" for job in check["jobs"].values() for step in job["steps"])
+    faults.unless(called and callable_ and runs, where, "main is not checked before it is deployed")
+    needs = {name: listed(job.get("needs", [])) for name, job in jobs.items()}
+    faults.unless("check" in needs["build"], where, "images are built of what was not checked")
+    faults.unless({"check", "build", "promote"} <= set(needs["deploy"]), where, "deploys without waiting for check, build, promote")
+    condition = jobs["deploy"]["if"]
+    faults.unless("!failure()" in condition, where, "deploys what has failed before")
+    always = [name for name, job in jobs.items() if "always()" in str(job.get("if", ""))]
+    faults.unless(not always, where, f"{always} go on whatever has failed")
 
 
 def check_regions(workflow, roles, faults):
@@ -45,7 +62,9 @@ def main():
     faults.tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
     faults.tool("zizmor", "--offline", "--no-progress", *files)
     check_manifests({path: Path(path).read_text() for path in SINGLE}, faults)
-    check_regions(yaml.safe_load(Path(".github/workflows/deploy.yaml").read_text()), load("pipeline"), faults)
+    deploy, check = (yaml.safe_load(Path(f".github/workflows/{name}.yaml").read_text()) for name in ("deploy", "check"))
+    check_order(deploy, check, faults)
+    check_regions(deploy, load("pipeline"), faults)
     faults.exit()
 
 

@@ -145,6 +145,33 @@ class Images(unittest.TestCase):
         expected = "deploy/ecs/promote.sh: must say `imagetools create --prefer-index=false`, or Lambda refuses the image"
         self.assertEqual(faults.lines, [expected])
 
+    def test_a_commit_that_is_deployed_before_it_has_passed(self):
+        def without_check(deploy, _):
+            deploy["jobs"]["build"].pop("needs")
+
+        def without_call(_, check):
+            check[True].pop("workflow_call")
+
+        def whatever_failed(deploy, _):
+            deploy["jobs"]["deploy"]["if"] = "${{ always() }}"
+
+        def without_waiting(deploy, _):
+            deploy["jobs"]["deploy"]["needs"] = ["promote"]
+
+        for change, expected in (
+            (lambda *_: None, None),
+            (without_check, "images are built of what was not checked"),
+            (without_call, "main is not checked before it is deployed"),
+            (whatever_failed, "deploys what has failed before"),
+            (without_waiting, "deploys without waiting for check, build, promote"),
+        ):
+            deploy, check = (yaml.safe_load(Path(f".github/workflows/{name}.yaml").read_text()) for name in ("deploy", "check"))
+            faults = Faults()
+            change(deploy, check)
+            pipeline.check_order(deploy, check, faults)
+            told = [line.partition(": ")[2] for line in faults.lines]
+            self.assertTrue(expected in told if expected else told == [], f"{expected} is not in {told}")
+
     def test_images_that_cannot_reach_another_region(self):
         workflow, roles = yaml.safe_load(Path(".github/workflows/deploy.yaml").read_text()), load("pipeline")
         faults = Faults()

@@ -12,6 +12,9 @@ ENVIRONMENTS = FOLDER / "environments"
 # What several stacks are told, and told the same. An export would say it once, and could never be changed while it is used.
 SAME = {"ArchiveClass", "ArchiveReadableDays", "ArchiveRestoreSpeed", "AuthIssuer", "FirstEnvironment", "SecondRegion"}
 OPERATIONS = Path("docs/OPERATIONS.md")
+RUNBOOKS = Path("docs/RUNBOOKS.md")
+# Without them a restored cluster takes no instance of ours, and connections that are not encrypted.
+RESTORED_WITH = ("--serverless-v2-scaling-configuration", "--db-cluster-parameter-group-name", "--db-subnet-group-name", "--vpc-security-group-ids")
 
 
 def check_names(templates, faults):
@@ -79,6 +82,15 @@ def check_deployers(deployers, faults):
             faults.unless(action in may, f"deploy/ecs/{stack}.yaml: {role}", f"may not {action}, which deploy.py does")
 
 
+def check_restores(runbooks, faults):
+    """What the runbooks restore becomes the cluster that the data stack describes."""
+    for restore in ("restore-db-cluster-to-point-in-time", "restore-db-cluster-from-snapshot"):
+        said = re.search(rf"aws rds {restore}[^`]*", runbooks)
+        faults.unless(said, RUNBOOKS, f"does not say how to {restore}")
+        for option in RESTORED_WITH if said else ():
+            faults.unless(option in said[0], RUNBOOKS, f"{restore} without {option}")
+
+
 def check_buckets(stack, template, faults):
     for name, bucket in of_type(template, "AWS::S3::Bucket").items():
         where = f"deploy/ecs/{stack}.yaml: {name}"
@@ -111,6 +123,7 @@ def main():
     check_deployers({"pipeline": (load("pipeline"), "PipelineRole"), "codepipeline": (load("codepipeline"), "BuildRole")}, faults)
     ecs_edge.check_failover(templates["edge"], faults)
     ecs_regions.check_copies(templates["objects"], faults)
+    check_restores(RUNBOOKS.read_text(), faults)
     for stack in templates:
         check_buckets(stack, templates[stack], faults)
     environments = {}

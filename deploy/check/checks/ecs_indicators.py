@@ -65,8 +65,14 @@ def check_alarms(templates, indicators, faults):
             namespace = alarm["Properties"].get("Namespace")
             text = namespace.get("Fn::Sub", "") if isinstance(namespace, dict) else str(namespace)
             if text.startswith(OURS):
-                metric = alarm["Properties"]["MetricName"]
-                faults.unless((stack, metric) in indicators, f"deploy/ecs/{stack}.yaml: {name}", f"{metric} is no indicator of {stack}")
+                metric, where = alarm["Properties"]["MetricName"], f"deploy/ecs/{stack}.yaml: {name}"
+                dimensions = {one["Name"]: one["Value"] for one in alarm["Properties"]["Dimensions"]}
+                service = dimensions.pop("service", None)
+                if (service, metric) not in indicators:
+                    faults.add(where, f"{metric} is no indicator of {service}")
+                    continue
+                label = indicators[service, metric]
+                faults.unless(set(dimensions) == {label} - {None}, where, f"{metric} is told apart by {label}, not by {sorted(dimensions)}")
 
 
 def check_indicators(templates, known, operations, faults):

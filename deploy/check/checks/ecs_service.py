@@ -161,6 +161,36 @@ def check_deployment(name, template, faults):
     faults.unless(1 <= least <= most, where, f"TasksMin {least} and TasksMax {most} leave no room")
 
 
+# By what a service's deploy is rolled back: each says that what it is there for fails, not only that it is slow or short of tasks.
+ROLLED_BACK_BY = {
+    "gateway": {"ErrorsAlarm", "SendFailuresAlarm"},
+    "catalog": {"FailingAlarm", "RacesAlarm"},
+    "documents": {"FewTasksAlarm", "TapClosedAlarm"},
+    "orders": {"EventsRefusedAlarm", "OldestUnsettledAlarm", "OrdersDeadLettersAlarm", "TapClosedAlarm"},
+}
+
+
+def check_roll_back(name, template, faults):
+    where = f"deploy/ecs/{name}.yaml: Service"
+    names = template["Resources"]["Service"]["Properties"]["DeploymentConfiguration"].get("Alarms", {}).get("AlarmNames", [])
+    found = {imported(one) or one.get("Ref") for one in names}
+    for missing in sorted(ROLLED_BACK_BY[name] - found):
+        faults.add(where, f"is not rolled back by {missing}")
+
+
+def check_failed_answers(template, faults):
+    """Answers that the balancer gives in the gateway's place are failed ones, too."""
+    alarm = template["Resources"]["ErrorsAlarm"]["Properties"]
+    metrics = {metric["MetricStat"]["Metric"]["MetricName"]: metric["Id"] for metric in alarm["Metrics"] if "MetricStat" in metric}
+    (expression,) = [metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric]
+    above, _, below = expression.partition(" / ")
+    for wanted in ("HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"):
+        told = f"({metrics.get(wanted)}, 0)" in above
+        faults.unless(told, "deploy/ecs/gateway.yaml: ErrorsAlarm", f"does not hear of {wanted}")
+    all_of_them = metrics.get("RequestCount", "?") in below and f"({metrics.get('HTTPCode_ELB_5XX_Count')}, 0)" in below
+    faults.unless(all_of_them, "deploy/ecs/gateway.yaml: ErrorsAlarm", "is silent while no task is there to take a request")
+
+
 def check_alarms(name, template, contract, faults):
     """Every alarm of the contract is there, and its metric reaches CloudWatch: as an indicator, which the service writes."""
     where = f"deploy/ecs/{name}.yaml"
@@ -186,4 +216,7 @@ def check_service(name, template, contract, faults):
     check_actions(name, template, contract, environment, faults)
     check_start(name, template, secrets, faults)
     check_deployment(name, template, faults)
+    check_roll_back(name, template, faults)
+    if name == "gateway":
+        check_failed_answers(template, faults)
     check_alarms(name, template, contract, faults)

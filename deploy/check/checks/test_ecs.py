@@ -147,6 +147,32 @@ class Services(unittest.TestCase):
             "StandsBy must be what TasksMin 0 says",
         )
 
+    def test_a_deploy_that_fails_and_stays(self):
+        for name, alarm in (("catalog", "FailingAlarm"), ("orders", "OldestUnsettledAlarm"), ("orders", "OrdersDeadLettersAlarm")):
+
+            def change(template, _):
+                alarms = template["Resources"]["Service"]["Properties"]["DeploymentConfiguration"]["Alarms"]
+                alarms["AlarmNames"] = [one for one in alarms["AlarmNames"] if alarm not in str(one)]
+
+            self.breaks(name, change, f"is not rolled back by {alarm}")
+
+    def test_tasks_that_die_while_they_answer_unheard(self):
+        def without(template, _):
+            alarm = template["Resources"]["ErrorsAlarm"]["Properties"]
+            alarm["Metrics"] = [one for one in alarm["Metrics"] if one["Id"] != "balancer"]
+
+        def only_counted(template, _):
+            template["Resources"]["ErrorsAlarm"]["Properties"]["Metrics"][-1]["Expression"] = "100 * FILL(errors, 0) / requests"
+
+        def silent(template, _):
+            template["Resources"]["ErrorsAlarm"]["Properties"]["Metrics"][-1]["Expression"] = (
+                "100 * (FILL(errors, 0) + FILL(balancer, 0)) / requests"
+            )
+
+        self.breaks("gateway", without, "does not hear of HTTPCode_ELB_5XX_Count")
+        self.breaks("gateway", only_counted, "does not hear of HTTPCode_ELB_5XX_Count")
+        self.breaks("gateway", silent, "is silent while no task is there to take a request")
+
     def test_a_deploy_that_no_alarm_rolls_back(self):
         def change(template, _):
             del template["Resources"]["Service"]["Properties"]["DeploymentConfiguration"]["Alarms"]
@@ -292,6 +318,18 @@ class Indicators(unittest.TestCase):
 
         self.breaks("queue_in_hand is no indicator of orders", change)
 
+    def test_an_alarm_on_another_services_indicator_under_its_own_name(self):
+        def change(templates, _):
+            templates["catalog"]["Resources"]["FailingAlarm"]["Properties"]["Dimensions"][0]["Value"] = "catalog"
+
+        self.breaks("orders_breaker_open is no indicator of catalog", change)
+
+    def test_an_alarm_on_a_label_that_nobody_writes(self):
+        def change(templates, _):
+            templates["catalog"]["Resources"]["FailingAlarm"]["Properties"]["Dimensions"].pop()
+
+        self.breaks("orders_breaker_open is told apart by dependency", change)
+
 
 class Stacks(unittest.TestCase):
     def test_a_name_that_no_stack_before_exports(self):
@@ -333,6 +371,19 @@ class Stacks(unittest.TestCase):
         faults = Faults()
         ecs.check_environment("dev.json", given, {"documents": TEMPLATES["documents"]}, faults)
         self.assertEqual(faults.lines, ["dev.json: documents: Shop names a file that is not there"])
+
+    def test_a_restored_cluster_that_is_another_kind(self):
+        runbooks, faults = ecs.RUNBOOKS.read_text(), Faults()
+        ecs.check_restores(runbooks, faults)
+        self.assertEqual(faults.lines, [])
+        ecs.check_restores(runbooks.replace("--db-cluster-parameter-group-name", "").replace("-from-snapshot", ""), faults)
+        self.assertEqual(
+            faults.lines,
+            [
+                "docs/RUNBOOKS.md: restore-db-cluster-to-point-in-time without --db-cluster-parameter-group-name",
+                "docs/RUNBOOKS.md: does not say how to restore-db-cluster-from-snapshot",
+            ],
+        )
 
     def test_a_bucket_that_is_open(self):
         template = copy.deepcopy(TEMPLATES["objects"])

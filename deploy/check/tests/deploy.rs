@@ -69,6 +69,11 @@ fn the_workflows_are_well_made_and_give_nothing_away() {
 }
 
 #[test]
+fn migrations_only_add() {
+    check(&["checks.migrations"]);
+}
+
+#[test]
 fn an_auditor_finds_nothing_in_the_stacks_that_is_not_explained() {
     let config = "deploy/check/checkov.yaml";
     run(

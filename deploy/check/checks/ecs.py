@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from . import ecs_edge, ecs_functions, ecs_indicators, ecs_queues, ecs_regions, ecs_service, ecs_tasks
+from . import ecs_edge, ecs_functions, ecs_indicators, ecs_parameters, ecs_queues, ecs_regions, ecs_service, ecs_tasks
 from .common import Faults, contracts, functions, tasks
 from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load, load_all, of_type
 
@@ -39,6 +39,8 @@ def check_parameters(templates, faults):
         check_environment(path, given, templates, faults)
         check_same(path, given, templates, faults)
         ecs_edge.check_names(path, given, faults)
+        ecs_parameters.check_values(path, given, templates, faults)
+    ecs_parameters.check_rules(templates, faults)
     ecs_regions.check_pairs(environments, faults)
 
 

@@ -249,7 +249,7 @@ class Queues(unittest.TestCase):
         self.breaks(lambda template: template["Resources"].pop("OrdersOldestAlarm"), "nobody hears when messages wait")
 
     def test_a_visibility_that_is_not_the_workers(self):
-        self.breaks(lambda template: template["Parameters"]["VisibilitySeconds"].update(Default=30), "VisibilityTimeout is 30")
+        self.breaks(lambda template: self.orders(template).update(VisibilityTimeout=30), "VisibilityTimeout is 30")
 
     def test_a_queue_without_tls(self):
         self.breaks(lambda template: template["Resources"].pop("OrdersQueuePolicy"), "may be used without TLS")

@@ -22,6 +22,25 @@ def check_manifests(texts, faults):
         faults.unless(needed in texts[path], path, f"must say `{needed}`, or Lambda refuses the image")
 
 
+def check_sizes(texts, deploy, faults):
+    """Whoever makes images weighs each of them before it is deployed."""
+    for path in (".github/workflows/deploy.yaml", "deploy/ecs/codepipeline.yaml"):
+        faults.unless("deploy/image/size.sh" in texts[path], path, "makes images of any size")
+    steps = [step.get("run", step.get("uses", "")) for step in deploy["jobs"]["build"]["steps"]]
+    weighed = "deploy/image/size.sh" in steps[-1]
+    faults.unless(weighed, ".github/workflows/deploy.yaml: build", "does not end with the image's size")
+
+
+def check_rehearsal(rehearsal, faults):
+    """Host mode is run by somebody: it is no part of what every change waits for."""
+    where, triggers = ".github/workflows/rehearsal.yaml", rehearsal.get("on") or rehearsal[True]
+    faults.unless(triggers.get("schedule"), where, "is not scheduled")
+    for job in rehearsal["jobs"].values():
+        asked = "STEELYARD_HOST_MODE" in job.get("env", {})
+        runs = any("--test deploy" in step.get("run", "") and "the_system_of" in step["run"] for step in job["steps"])
+        faults.unless(asked and runs, where, "does not run the system of the compose file")
+
+
 def check_order(deploy, check, faults):
     """Nothing is built of a commit that has not passed, and nothing deployed of one that failed."""
     where, jobs = ".github/workflows/deploy.yaml", deploy["jobs"]
@@ -64,6 +83,8 @@ def main():
     check_manifests({path: Path(path).read_text() for path in SINGLE}, faults)
     deploy, check = (yaml.safe_load(Path(f".github/workflows/{name}.yaml").read_text()) for name in ("deploy", "check"))
     check_order(deploy, check, faults)
+    check_sizes({path: Path(path).read_text() for path in SINGLE}, deploy, faults)
+    check_rehearsal(yaml.safe_load(Path(".github/workflows/rehearsal.yaml").read_text()), faults)
     check_regions(deploy, load("pipeline"), faults)
     faults.exit()
 

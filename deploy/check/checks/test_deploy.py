@@ -145,6 +145,41 @@ class Images(unittest.TestCase):
         expected = "deploy/ecs/promote.sh: must say `imagetools create --prefer-index=false`, or Lambda refuses the image"
         self.assertEqual(faults.lines, [expected])
 
+    def test_images_that_nobody_weighs(self):
+        texts = {path: Path(path).read_text() for path in pipeline.SINGLE}
+        deploy, faults = yaml.safe_load(texts[".github/workflows/deploy.yaml"]), Faults()
+        pipeline.check_sizes(texts, deploy, faults)
+        self.assertEqual(faults.lines, [])
+        deploy["jobs"]["build"]["steps"].pop()
+        pipeline.check_sizes(texts | {"deploy/ecs/codepipeline.yaml": ""}, deploy, faults)
+        self.assertEqual(
+            faults.lines,
+            [
+                "deploy/ecs/codepipeline.yaml: makes images of any size",
+                ".github/workflows/deploy.yaml: build: does not end with the image's size",
+            ],
+        )
+
+    def test_an_image_that_is_too_large(self):
+        for size, code in ((40_000_000, 0), (40_000_001, 1)):
+            with tempfile.TemporaryDirectory() as folder:
+                docker = Path(folder, "docker")
+                docker.write_text(f"#!/bin/sh\necho {size}\n")
+                docker.chmod(0o755)
+                words = ["deploy/image/size.sh", "staging/orders:abc"]
+                done = subprocess.run(words, env={"PATH": f"{folder}:/usr/bin:/bin"}, stdout=subprocess.PIPE)
+            self.assertEqual(done.returncode, code)
+
+    def test_a_rehearsal_that_nobody_holds(self):
+        rehearsal, faults = yaml.safe_load(Path(".github/workflows/rehearsal.yaml").read_text()), Faults()
+        pipeline.check_rehearsal(rehearsal, faults)
+        self.assertEqual(faults.lines, [])
+        del rehearsal[True]["schedule"]
+        rehearsal["jobs"]["host-mode"]["env"] = {}
+        pipeline.check_rehearsal(rehearsal, faults)
+        told = [line.partition(": ")[2] for line in faults.lines]
+        self.assertEqual(told, ["is not scheduled", "does not run the system of the compose file"])
+
     def test_a_commit_that_is_deployed_before_it_has_passed(self):
         def without_check(deploy, _):
             deploy["jobs"]["build"].pop("needs")

@@ -82,7 +82,7 @@ def check_scrapes(world, faults):
 
 def check_traces(world, faults):
     deadline = time.monotonic() + TRACES_SECONDS_MAX
-    wanted = {"gateway", "orders", "catalog"}
+    wanted = set(contracts())
     while not wanted <= set(world.traces.services) and time.monotonic() < deadline:
         time.sleep(0.5)
     faults.unless(wanted <= set(world.traces.services), "traces", f"came from {sorted(world.traces.services)} only")
@@ -154,7 +154,7 @@ def main():
             gateway = f"http://{world.addresses['gateway']}:{known['gateway']['ports']['api']}"
             invoices = Path(work) / "invoices.csv"
             make_invoices(invoices)
-            print(world.stack("replay", "--gateway", gateway, invoices))
+            print(world.stack("replay", "--invoices", "--gateway", gateway, invoices))
             park_and_redrive(world, python, gateway)
             print("a message that is no order was parked, seen, redriven and parked again")
             check_scrapes(world, faults)

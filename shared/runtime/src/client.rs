@@ -1,6 +1,8 @@
 //! Calls from one Steelyard service to another: a deadline, the service token, the trace, few
 //! retries, and errors that say whether to wait or to give up.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -94,6 +96,8 @@ pub struct Internal {
     token: Secret,
     deadline: Duration,
     http: reqwest::Client,
+    /// Whether the peer's last answer was that it does not take our token; shared by all clones.
+    refused: Arc<AtomicBool>,
 }
 
 impl Internal {
@@ -129,6 +133,7 @@ impl Internal {
             token,
             deadline,
             http,
+            refused: Arc::default(),
         })
     }
 
@@ -212,13 +217,29 @@ impl Internal {
             };
             match request.send().await {
                 Err(error) if error.is_connect() => {}
-                answered => return answered.map_err(|error| self.transport(&error)),
+                answered => return self.answered(answered),
             }
             request = again;
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        request.send().await.map_err(|error| self.transport(&error))
+        self.answered(request.send().await)
+    }
+
+    /// What came of a request. A token that the peer does not take is told once, until it takes it again: nothing else says
+    /// which setting is wrong.
+    fn answered(&self, answered: Result<Response, reqwest::Error>) -> Result<Response, CallError> {
+        let answer = answered.map_err(|error| self.transport(&error))?;
+        let refuses = answer.status() == StatusCode::UNAUTHORIZED;
+        let refused_before = self.refused.swap(refuses, Ordering::Relaxed);
+        if refuses && !refused_before {
+            tracing::error!(
+                peer = self.peer,
+                "SERVICE_TOKEN is not what {} has: it answered 401, and does so until both have the same",
+                self.peer
+            );
+        }
+        Ok(answer)
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {

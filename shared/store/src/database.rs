@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::fault::refusal;
 use crate::migrate::{MigrateError, migrate};
 use crate::pool::{InvalidUrl, PoolOptions, connect};
 use crate::retry::Backoff;
@@ -20,6 +21,10 @@ const AWAY: Backoff = Backoff {
     first: Duration::from_millis(50),
     longest: Duration::from_secs(2),
 };
+
+/// So many refusals in a row, some seven seconds of them, end a process that was never let in: its `DATABASE_URL` is wrong.
+/// One more try may be all that is needed while roles are made or a password is rotated.
+const REFUSALS_MAX: u32 = 10;
 
 /// What is known about the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +94,8 @@ impl Database {
     /// Migrates the schema, through outages, then pings the database every 2 s until `stop`.
     ///
     /// # Errors
-    /// [`MigrateError::Broken`] when a migration does not fit: the service cannot run.
+    /// [`MigrateError::Broken`] when a migration does not fit, [`MigrateError::Refused`] when Postgres keeps refusing a
+    /// process that it never let in: the service cannot run. One that was let in before waits (a password in rotation).
     pub async fn tend(&self, stop: CancellationToken) -> Result<(), MigrateError> {
         let tended = stop.run_until_cancelled(async {
             self.migrate_through_outages(None).await?;
@@ -110,7 +116,7 @@ impl Database {
     }
 
     async fn migrate_through_outages(&self, until: Option<Instant>) -> Result<(), MigrateError> {
-        let mut failures = 0;
+        let (mut failures, mut refusals) = (0, 0);
         loop {
             match migrate(&self.pool, self.schema, &self.migrator).await {
                 Ok(()) => {
@@ -121,10 +127,19 @@ impl Database {
                 Err(MigrateError::Outage(error)) => {
                     failures += 1;
                     let pause = AWAY.wait(failures);
+                    let refused = refusal(&error);
+                    refusals = refused.map_or(0, |_| refusals + 1);
+                    if let Some(reason) = refused
+                        && refusals >= REFUSALS_MAX
+                    {
+                        let said = error.to_string();
+                        return Err(MigrateError::Refused { reason, said });
+                    }
                     if until.is_some_and(|until| Instant::now() + pause > until) {
                         return Err(MigrateError::Outage(error));
                     }
-                    tracing::warn!(schema = self.schema, %error, failures, "the database is away");
+                    let what = refused.unwrap_or("the database is away");
+                    tracing::warn!(schema = self.schema, %error, failures, "{what}");
                     self.state
                         .send_replace(State::Fresh(error.to_string().into()));
                     tokio::time::sleep(pause).await;

@@ -22,6 +22,20 @@ pub fn is_outage(error: &Error) -> bool {
     }
 }
 
+/// Why Postgres, which is there, does not let this process in, if that is what it says: the database URL is wrong, or its
+/// password is being rotated. An outage as well ([`is_outage`]), which for a process that was let in before it is.
+pub(crate) fn refusal(error: &Error) -> Option<&'static str> {
+    refusal_code(&error.as_database_error()?.code()?)
+}
+
+fn refusal_code(code: &str) -> Option<&'static str> {
+    match code.get(..2)? {
+        "28" => Some("its user or password is refused"),
+        "3D" => Some("there is no database of its name"),
+        _ => None,
+    }
+}
+
 /// Whether the transaction lost a race (deadlock, serialization, lock wait) and may be tried again
 /// at once.
 #[must_use]
@@ -45,7 +59,7 @@ fn is_outage_code(code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_outage, is_outage_code};
+    use super::{is_outage, is_outage_code, refusal_code};
 
     #[test]
     fn an_outage_is_told_from_a_mistake() {
@@ -55,6 +69,8 @@ mod tests {
         for code in ["23505", "42P01", "22021", "40001", "57P04"] {
             assert!(!is_outage_code(code), "{code}");
         }
+        assert!(refusal_code("28P01").is_some() && refusal_code("28000").is_some());
+        assert!(refusal_code("3D000").is_some() && refusal_code("57P03").is_none());
         assert!(is_outage(&sqlx::Error::PoolTimedOut));
         let cut = "unexpected response from SSLRequest: 0x00";
         assert!(is_outage(&sqlx::Error::Protocol(cut.into())));

@@ -16,6 +16,15 @@ pub enum MigrateError {
     /// Postgres could not be reached or used: try again later.
     #[error("the database is away: {0}")]
     Outage(sqlx::Error),
+    /// Postgres is there and has refused this process each time since its start: the setting is wrong, and a person has to
+    /// look. Postgres's words name user and database, never the password.
+    #[error("DATABASE_URL: {reason} (Postgres: {said})")]
+    Refused {
+        /// What of the setting is wrong.
+        reason: &'static str,
+        /// What Postgres said.
+        said: String,
+    },
     /// A migration does not fit the schema as it is: a person has to look.
     #[error("the schema {schema} cannot be migrated: {cause}")]
     Broken {

@@ -138,3 +138,75 @@ async fn a_task_that_migrates_ends_with_the_schema_or_when_its_database_is_away_
         "{ended:?}"
     );
 }
+
+/// A process with this URL, as a service and as a task that migrates: how each ends.
+async fn ends_of(url: &str) -> [Result<(), MigrateError>; 2] {
+    let served = Database::new(url, &options(), shop()).unwrap();
+    let tended = tokio::time::timeout(SOON * 3, served.tend(CancellationToken::new()));
+    let task = Database::new(url, &options(), shop()).unwrap();
+    // Longer than refusals take: it is not this that ends it.
+    let migrated = tokio::time::timeout(SOON * 3, task.migrate_within(SOON * 6));
+    let (tended, migrated) = tokio::join!(tended, migrated);
+    [tended.unwrap(), migrated.unwrap()]
+}
+
+#[tokio::test]
+async fn a_wrong_database_url_ends_a_service_and_a_migration_with_its_name_and_the_reason() {
+    let server = steelyard_testkit::postgres().await;
+    let (rest, database) = server.url.rsplit_once('/').unwrap();
+    let (_, host) = rest.split_once('@').unwrap();
+    let nobody = format!("postgres://nobody:a-secret-that-is-wrong@{host}/{database}");
+    let nowhere = format!("{rest}/no_such_database");
+    for (url, reason) in [
+        (nobody, "its user or password is refused"),
+        (nowhere, "there is no database of its name"),
+    ] {
+        for ended in ends_of(&url).await {
+            let said = ended.unwrap_err().to_string();
+            assert!(said.starts_with("DATABASE_URL: "), "{said}");
+            assert!(said.contains(reason), "{said}");
+            assert!(!said.contains("a-secret"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_was_let_in_outlives_a_password_that_is_rotated() {
+    let server = steelyard_testkit::postgres().await;
+    let admin = connect(&server.url, &PoolOptions::new("admin")).unwrap();
+    let role = format!("rotated_{}", std::process::id());
+    let run = async |statement: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(&admin)
+            .await
+            .unwrap();
+    };
+    run(format!(
+        "CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'before'"
+    ))
+    .await;
+    let (rest, database) = server.url.rsplit_once('/').unwrap();
+    let (_, host) = rest.split_once('@').unwrap();
+    let url = format!("postgres://{role}:before@{host}/{database}");
+    let database = Database::new(&url, &options(), shop()).unwrap();
+    let stop = CancellationToken::new();
+    let tending = tokio::spawn({
+        let (database, stop) = (database.clone(), stop.clone());
+        async move { database.tend(stop).await }
+    });
+    tokio::time::timeout(SOON, database.ready()).await.unwrap();
+    // As a wrong password: whoever is there is put out, and nobody is let in.
+    run(format!("ALTER ROLE {role} NOLOGIN")).await;
+    run(format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+    ))
+    .await;
+    wait_for("it is refused", SOON, async || database.check().is_err()).await;
+    let refused = database.pool().acquire().await.unwrap_err();
+    assert!(is_outage(&refused), "{refused}");
+    run(format!("ALTER ROLE {role} LOGIN")).await;
+    wait_for("it is back", SOON, async || database.check().is_ok()).await;
+    stop.cancel();
+    tending.await.unwrap().unwrap();
+    run(format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await;
+}

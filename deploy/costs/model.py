@@ -6,6 +6,7 @@ Prices are in prices.json with where each was read; quantities are counted in th
 """
 
 import json
+import re
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -24,9 +25,19 @@ ROW_KB, IOS = 6, 12
 SQS_REQUESTS = Decimal("2.83")
 # Long polls of one consumer, 20 s each, in millions a month.
 IDLE_POLLS = Decimal("0.1296")
+# Lines of an order in four services' logs at `info`; platform.yaml says the same.
 LOG_GB_PER_MILLION = Decimal("3.7")
-# Metrics that the collector hands on, and Container Insights' own: counted roughly.
+# Indicators that services write, and Container Insights' own: counted roughly.
 METRICS = 45
+# Assumed: traces an order, its own and its part of a worker's set; X-Ray's first are free.
+TRACES, TRACES_FREE = 2, 100_000
+# What of a million orders a second region is sent: rows by Aurora's storage, documents by S3.
+SENT_KB = ROW_KB + DOCUMENT_KB
+
+SECOND_REGION = "A second region, standing by"
+SERVICES = ("gateway", "orders", "catalog", "documents")
+ENVIRONMENTS = HERE.parent / "ecs" / "environments"
+PRODUCTION, SECOND = (json.loads((ENVIRONMENTS / f"{name}.json").read_text()) for name in ("production", "dr"))
 
 
 def price(name):
@@ -38,9 +49,54 @@ def counted(kind):
     return sum(text.read_text().count(f"Type: {kind}\n") for text in (HERE.parent / "ecs").glob("*.yaml"))
 
 
-def task():
-    """A quarter of a core and half a GB, a month."""
-    return price("hours") * (price("fargate_vcpu") / 4 + price("fargate_gb") / 2)
+def told(given, stack, parameter):
+    """What an environment says of a parameter, or the template for it."""
+    if parameter in given["stacks"].get(stack, {}):
+        return given["stacks"][stack][parameter]
+    template = (HERE.parent / "ecs" / f"{stack}.yaml").read_text()
+    block = re.search(rf"^  {parameter}:\n((?:    .*\n)+)", template, re.M)[1]
+    return re.search(r"^    Default: (.+)$", block, re.M)[1].strip('"')
+
+
+def number(given, stack, parameter):
+    return Decimal(str(told(given, stack, parameter)))
+
+
+def task(given, service):
+    """One task, a month."""
+    cpu, memory = number(given, service, "Cpu") / 1024, number(given, service, "Memory") / 1024
+    return price("hours") * (price("fargate_vcpu") * cpu + price("fargate_gb") * memory)
+
+
+def tasks(given):
+    """All that are always there; above the first of each they are on Spot, but for the gateway's."""
+    sum_ = Decimal(0)
+    for service in SERVICES:
+        count = number(given, service, "TasksMin")
+        spot = Decimal(0) if service == "gateway" else max(Decimal(0), count - 1)
+        sum_ += task(given, service) * (count - spot + spot * price("spot"))
+    return sum_
+
+
+def highly_available(given):
+    return 2 if told(given, "data", "HighlyAvailable") == "yes" else 1
+
+
+def cache(given):
+    return price("hours") * price(told(given, "data", "CacheNodeType")) * highly_available(given)
+
+
+def aurora(given):
+    return price("hours") * price("aurora_acu") * number(given, "data", "CapacityMin") * highly_available(given)
+
+
+def network(given):
+    gateways = 2 if told(given, "network", "NatGateways") == "per-zone" else 1
+    return price("hours") * (gateways * price("nat") + 2 * price("endpoint"))
+
+
+def balancer():
+    return price("hours") * (price("alb") + price("alb_lcu")) + price("waf")
 
 
 def cores_at_peak(orders, cpu_ms):
@@ -52,24 +108,41 @@ def documents_gb(orders, months):
     return Decimal(orders) * DOCUMENT_KB * months / 1_000_000
 
 
+def second_region(orders):
+    """What stands by: its gateway, a database and copies that follow, and all that is paid for by the hour."""
+    millions = Decimal(orders) / 1_000_000
+    stored = price("aurora_gb") * Decimal(orders) * ROW_KB * MONTHS_KEPT / 1_000_000
+    kept = documents_gb(orders, MONTHS_WARM) * price("s3_gb") + documents_gb(orders, MONTHS_KEPT - MONTHS_WARM) * price("s3_cold_gb")
+    sent = Decimal(orders) * SENT_KB / 1_000_000 * price("between_regions_gb")
+    return (
+        tasks(SECOND) + aurora(SECOND) + stored + price("aurora_replicated_io") * IOS * millions + cache(SECOND) + balancer()
+        + network(SECOND) + kept + sent + price("s3_put") * millions
+        + price("secret") * counted("AWS::SecretsManager::Secret") + price("alarm") * counted("AWS::CloudWatch::Alarm")
+    )
+
+
 def steelyard(orders):
     millions = Decimal(orders) / 1_000_000
-    hours = price("hours")
-    # Two of each service; workers above the first are on Spot. Load adds tasks above these eight.
-    spare = max(Decimal(0), cores_at_peak(orders, OUR_CPU_MS) * 4 - 8)
+    # Load adds tasks above those that are always there, a quarter of a core each.
+    there = sum(number(PRODUCTION, service, "TasksMin") for service in SERVICES)
+    spare = max(Decimal(0), cores_at_peak(orders, OUR_CPU_MS) * 4 - there)
+    share = Decimal(str(told(PRODUCTION, "gateway", "TraceShare")))
+    traces = max(Decimal(0), Decimal(orders) * TRACES * share - TRACES_FREE) / 1_000_000
     return {
-        "Fargate": task() * (7 + price("spot") + spare),
-        "Aurora": hours * price("aurora_acu") + price("aurora_io") * IOS * millions
+        "Fargate": tasks(PRODUCTION) + task(PRODUCTION, "orders") * spare,
+        "Aurora": aurora(PRODUCTION) + price("aurora_io") * IOS * millions
         + price("aurora_gb") * Decimal(orders) * ROW_KB * MONTHS_KEPT / 1_000_000,
-        "Valkey": hours * price("cache_node") * 2,
+        "Valkey": cache(PRODUCTION),
         "SQS": price("sqs") * (SQS_REQUESTS * millions + IDLE_POLLS * 2),
-        "Balancer and firewall": hours * (price("alb") + price("alb_lcu")) + price("waf") + price("waf_requests") * 2 * millions,
-        "Network": hours * 2 * (price("nat") + price("endpoint")),
+        "Balancer and firewall": balancer() + price("waf_requests") * 2 * millions,
+        "Network": network(PRODUCTION),
         "S3": price("s3_put") * millions + documents_gb(orders, MONTHS_WARM) * price("s3_gb")
         + documents_gb(orders, MONTHS_KEPT - MONTHS_WARM) * price("s3_cold_gb"),
         "Logs, metrics, alarms": price("logs_gb") * LOG_GB_PER_MILLION * millions + price("metric") * METRICS
         + price("alarm") * max(0, counted("AWS::CloudWatch::Alarm") - 10) + price("dashboard"),
+        "Traces": price("trace") * traces,
         "Secrets": price("secret") * counted("AWS::SecretsManager::Secret"),
+        SECOND_REGION: second_region(orders),
     }
 
 
@@ -152,6 +225,10 @@ def table(model):
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for part in next(iter(columns.values())):
         lines.append(f"| {part} | " + " | ".join(dollars(column[part]) for column in columns.values()) + " |")
+        if part == "Secrets":
+            # What compares with the classic case, which has one region.
+            first = [sum(column.values()) - column[SECOND_REGION] for column in columns.values()]
+            lines.append("| *in one region* | " + " | ".join(f"*{dollars(total)}*" for total in first) + " |")
     totals = [sum(column.values()) for column in columns.values()]
     lines.append("| **together** | " + " | ".join(f"**{dollars(total)}**" for total in totals) + " |")
     per_thousand = [total * 1000 / orders for total, orders in zip(totals, SCALES.values())]
@@ -166,7 +243,8 @@ def page():
     return f"""# What it costs
 
 Written by `deploy/costs/model.py > docs/COSTS.md`; a test runs it again and compares. USD a month, by orders a month, in the
-highly available form of `deploy/ecs` (two zones, a reader, two of each service), a year after its start.
+form of `deploy/ecs/environments/production.json`, read from there (two zones, a reader, two of each service, a second region
+that stands by as `dr.json` says), a year after its start.
 
 ## Steelyard
 
@@ -188,8 +266,11 @@ Multi-AZ) they would cost {dollars(gigabytes(ARCHIVED, ARCHIVED_KB) * price("rds
 
 ## What to read from it
 
-- At few orders the floor is the bill, and the two are much alike: balancer, two NAT gateways and a database that is
-  always there cost the same whatever runs on them. `NatGateways: one` and `HighlyAvailable: "no"` are the levers.
+- At few orders the floor is the bill, and in one region the two are much alike: balancer, two NAT gateways and a database that
+  is always there cost the same whatever runs on them. `CapacityMin`, `NatGateways: one` and `HighlyAvailable: "no"` are the
+  levers.
+- The second region is the dearest single line there; the classic case has none, and loses intake with its region. Without one
+  (`GlobalRole: none`, no `SecondRegion`) the line is nothing.
 - Orders themselves are nearly free. Above some millions it is documents that decide: a GB in Multi-AZ Postgres costs ten
   times one in S3, and fifty-seven times one in a cold pack; backups and larger machines for it are not even counted.
 - One PUT per document is the largest part of S3's bill; packs save on storage, not on that.
@@ -198,14 +279,14 @@ Multi-AZ) they would cost {dollars(gigabytes(ARCHIVED, ARCHIVED_KB) * price("rds
 
 Busiest second {PEAK} times the mean, cores used to {int(LOAD_MAX * 100)}%, {DOCUMENT_KB} KB of documents an order, kept
 {MONTHS_KEPT} months of which {MONTHS_WARM} warm, {ROW_KB} KB of rows and {IOS} I/Os of Aurora an order (not measured),
-{SQS_REQUESTS} SQS requests an order. CPU an order: {OUR_CPU_MS} ms, gateway, worker and catalog of machine B in
+{SQS_REQUESTS} SQS requests an order, {TRACES} traces an order of which `TraceShare` are recorded. CPU an order: {OUR_CPU_MS} ms, gateway, worker and catalog of machine B in
 [PERFORMANCE](PERFORMANCE.md), against {CLASSIC_CPU_MS} ms of a Node.js intake and worker as most teams ship them (measured once on
 another machine; nothing here repeats it); at these scales it hardly shows. Traffic out is the same in both cases and left out.
 Staff is left out, too.
 
 ## Prices
 
-{PRICES["region"]}. "From memory" was not looked up again.
+{PRICES["region"]}. "No source" is from memory: no page that says it was found.
 
 | | USD | per | read |
 |---|---:|---|---|

@@ -10,7 +10,7 @@ from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load, 
 
 ENVIRONMENTS = FOLDER / "environments"
 # What several stacks are told, and told the same. An export would say it once, and could never be changed while it is used.
-SAME = {"ArchiveClass", "ArchiveReadableDays", "ArchiveRestoreSpeed", "AuthIssuer", "FirstEnvironment", "SecondRegion"}
+SAME = {"ArchiveClass", "ArchiveReadableDays", "ArchiveRestoreSpeed", "AuthIssuer", "FirstEnvironment", "SecondRegion", "TraceShare"}
 OPERATIONS = Path("docs/OPERATIONS.md")
 RUNBOOKS = Path("docs/RUNBOOKS.md")
 # Without them a restored cluster takes no instance of ours, and connections that are not encrypted.

@@ -149,6 +149,11 @@ def check_deployment(name, template, faults):
         advanced = service["LoadBalancers"][0].get("AdvancedConfiguration", {})
         two = advanced.get("AlternateTargetGroupArn") and advanced.get("ProductionListenerRule")
         faults.unless(two, where, f"{deployment['Strategy']} needs a second target group and the rule that leads to them")
+    shares = {one["CapacityProvider"]: one for one in service.get("CapacityProviderStrategy", [])}
+    # Requests of customers are never cut off by Spot; workers and what they call hand over within its two minutes.
+    if name != "gateway":
+        kept = shares.get("FARGATE", {}).get("Base", 0) >= 1 and "FARGATE_SPOT" in shares
+        faults.unless(kept, where, "must have one task that is not on Spot, and others that may be")
     scaled = of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget")
     count = service.get("DesiredCount")
     # CloudFormation leaves out of an update what is not in the template, and sets anew what is

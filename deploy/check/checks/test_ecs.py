@@ -132,6 +132,14 @@ class Services(unittest.TestCase):
 
         self.breaks("orders", change, "a deploy must not take away what runs")
 
+    def test_a_service_that_spot_could_take_away_whole(self):
+        for name in ("orders", "catalog", "documents"):
+            self.breaks(
+                name,
+                lambda template, _: template["Resources"]["Service"]["Properties"]["CapacityProviderStrategy"][0].pop("Base"),
+                "must have one task that is not on Spot",
+            )
+
     def test_a_deploy_that_takes_back_what_scaling_has_added(self):
         for name in ("gateway", "orders", "catalog", "documents"):
             self.breaks(

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import boto3
 
-from . import emulated_tasks
+from . import emulated_data, emulated_tasks
 from .common import Faults, contracts, dead_letters_of, functions, tasks
 from .ecs_queues import FIFO, STANDARD
 from .templates import STACKS, load_all
 
-ENVIRONMENT = "staging"
+# One for itself, and two regions of one system, which have what that one has not: each in an account of its own.
+ENVIRONMENTS = ("staging", "production", "dr")
 # Where a word of a resource's name begins.
 KEBAB = re.compile(r"(?<!^)(?=[A-Z])")
 START_SECONDS_MAX = 60
@@ -106,7 +107,7 @@ def reduced(template, parameters):
 
 
 def create(cloudformation, stack, template, parameters):
-    name = f"{ENVIRONMENT}-{stack}"
+    name = f"{parameters['Environment']}-{stack}"
     given = [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()]
     cloudformation.create_stack(
         StackName=name, TemplateBody=reduced(template, parameters), Parameters=given, Capabilities=["CAPABILITY_IAM"]
@@ -141,7 +142,8 @@ def unknown_kinds(cloudformation, templates):
 class Account:
     """The emulated account after the stacks were created."""
 
-    def __init__(self, endpoint, region):
+    def __init__(self, endpoint, given):
+        self.environment, region = given["environment"], given["region"]
         self.options = {
             "endpoint_url": endpoint, "region_name": region, "aws_access_key_id": "test", "aws_secret_access_key": "test",
         }
@@ -150,11 +152,11 @@ class Account:
         return boto3.client(service, **self.options)
 
     def outputs(self, stack):
-        found = self.client("cloudformation").describe_stacks(StackName=f"{ENVIRONMENT}-{stack}")["Stacks"][0]
+        found = self.client("cloudformation").describe_stacks(StackName=f"{self.environment}-{stack}")["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
     def physical(self, stack, logical):
-        found = self.client("cloudformation").describe_stack_resources(StackName=f"{ENVIRONMENT}-{stack}")
+        found = self.client("cloudformation").describe_stack_resources(StackName=f"{self.environment}-{stack}")
         return next(one["PhysicalResourceId"] for one in found["StackResources"] if one["LogicalResourceId"] == logical)
 
 
@@ -173,7 +175,7 @@ def check_queues(account, known, faults):
                 found = read[part].get(attribute)
                 faults.unless(found == wanted, name, f"SQS says {attribute} is {found}")
             # Dead letters are found by name.
-            expected = f"{ENVIRONMENT}-{KEBAB.sub('-', kind).lower()}" + ("" if standard else ".fifo")
+            expected = f"{account.environment}-{KEBAB.sub('-', kind).lower()}" + ("" if standard else ".fifo")
             if part == "DeadLetters":
                 expected = dead_letters_of(expected)
             faults.unless(name == expected, name, f"must be named {expected}")
@@ -197,7 +199,7 @@ def check_registry(account, known, faults):
     listed = account.client("ecr").describe_repositories()["repositories"]
     repositories = {repository["repositoryName"]: repository for repository in listed}
     for name in known:
-        repository = repositories.get(f"{ENVIRONMENT}/{name}", {})
+        repository = repositories.get(f"{account.environment}/{name}", {})
         faults.unless(repository.get("imageTagMutability") == "IMMUTABLE", name, "ECR lets its tags change")
         faults.unless(repository.get("imageScanningConfiguration", {}).get("scanOnPush"), name, "ECR does not scan it")
 
@@ -219,7 +221,7 @@ def check_roles(account, known, faults):
             arn = f"arn:aws:s3:::{environment[need['setting']]}"
             needed |= {(action, f"{arn}/*") for action in need["actions"]}
             needed |= {(action, arn) for action in need["bucket_actions"]}
-        tasks_of_cluster = f"arn:aws:ecs:{account.options['region_name']}:000000000000:task/{ENVIRONMENT}/*"
+        tasks_of_cluster = f"arn:aws:ecs:{account.options['region_name']}:000000000000:task/{account.environment}/*"
         needed |= {(action, tasks_of_cluster) for action in contract.get("task_actions", [])}
         role, may = account.physical(name, "TaskRole"), set()
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -232,7 +234,7 @@ def check_roles(account, known, faults):
 
 def task(account, name):
     """The service's container as ECS has it."""
-    described = account.client("ecs").describe_task_definition(taskDefinition=f"{ENVIRONMENT}-{name}")["taskDefinition"]
+    described = account.client("ecs").describe_task_definition(taskDefinition=f"{account.environment}-{name}")["taskDefinition"]
     main = next(one for one in described["containerDefinitions"] if one["name"] == name)
     return {
         "environment": {item["name"]: item["value"] for item in main.get("environment", [])},
@@ -259,7 +261,7 @@ def check_tasks(account, known, faults):
             scheme = {"DATABASE_URL": "postgres://", "DATABASE_READER_URL": "postgres://", "REDIS_URL": "rediss://"}.get(variable, "")
             faults.unless(value.startswith(scheme) and len(value) >= 16, name, f"the secret of {variable} is not what it reads")
         services = account.client("ecs").describe_services(
-            cluster=ENVIRONMENT, services=[account.outputs(name)["ServiceName"]]
+            cluster=account.environment, services=[account.outputs(name)["ServiceName"]]
         )["services"]
         faults.unless(services and services[0]["status"] == "ACTIVE", name, "ECS has no such service")
 
@@ -277,32 +279,38 @@ def check_alarms(account, faults):
         faults.unless(on_it, queue, "CloudWatch wakes nobody for its letters")
 
 
-def main():
-    faults, known, templates = Faults(), contracts(), load_all()
-    given = json.loads(Path(f"deploy/ecs/environments/{ENVIRONMENT}.json").read_text())
+def check_environment(name, templates, faults):
+    known, given = contracts(), json.loads(Path(f"deploy/ecs/environments/{name}.json").read_text())
     with emulator() as endpoint:
-        account = Account(endpoint, given["region"])
+        account = Account(endpoint, given)
         cloudformation = account.client("cloudformation")
         kinds = unknown_kinds(cloudformation, templates)
         faults.unless(kinds == UNKNOWN, "ministack", f"does not know {sorted(kinds)}, and UNKNOWN says {sorted(UNKNOWN)}")
         zone = account.client("route53").create_hosted_zone(Name="example.com", CallerReference="check")["HostedZone"]["Id"]
         given["stacks"]["edge"]["HostedZoneId"] = zone.rpartition("/")[2]
         for stack in STACKS:
-            values = {"Environment": ENVIRONMENT, **given["stacks"].get(stack, {})}
+            values = {"Environment": name, **given["stacks"].get(stack, {})}
             if "ImageTag" in templates[stack]["Parameters"]:
                 values["ImageTag"] = "0" * 40
             failed = create(cloudformation, stack, templates[stack], values)
             if failed:
-                faults.add(f"deploy/ecs/{stack}.yaml", failed)
-                faults.exit()
+                faults.add(f"deploy/ecs/{stack}.yaml, {name}", failed)
+                return
         check_queues(account, known, faults)
         check_buckets(account, faults)
         check_registry(account, known, faults)
         check_roles(account, known, faults)
         check_tasks(account, known, faults)
         check_alarms(account, faults)
-        emulated_tasks.check_tasks(account, ENVIRONMENT, task, tasks(), faults)
-        emulated_tasks.check_functions(account, ENVIRONMENT, functions(), faults)
+        emulated_data.check_data(account, given, templates, zone, faults)
+        emulated_tasks.check_tasks(account, name, task, tasks(), faults)
+        emulated_tasks.check_functions(account, name, functions(), faults)
+
+
+def main():
+    faults, templates = Faults(), load_all()
+    for name in ENVIRONMENTS:
+        check_environment(name, templates, faults)
     faults.exit()
 
 

@@ -1,5 +1,7 @@
 //! Two services whose `SERVICE_TOKEN` differ.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Start, migrations and outages against real Postgres.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;

@@ -65,6 +65,10 @@ def check_peers(name, environment, compose, known, faults):
             faults.unless(value == expected, where, f"{variable} must be {expected}")
 
 
+# What no health check is made for: a step that ends, and an image with nothing in it that could ask.
+UNASKED = {"queues-and-buckets", "collector"}
+
+
 def check_everything_else(compose, faults):
     """Pinned images, health before start, ports for this machine only."""
     for name, service in compose["services"].items():
@@ -74,6 +78,8 @@ def check_everything_else(compose, faults):
         faults.unless(pinned, where, f"{service['image']} names no release")
         for port in service.get("ports", []):
             faults.unless(str(port).startswith("127.0.0.1:"), where, f"port {port} must be for this machine only")
+        asked = "healthcheck" in service or name in UNASKED
+        faults.unless(asked, where, "nobody asks how it is, and `up --wait` does not wait for it")
         wanted = service.get("depends_on", {})
         for other, how in wanted.items():
             there = compose["services"].get(other)

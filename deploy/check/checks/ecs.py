@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from . import ecs_edge, ecs_functions, ecs_indicators, ecs_parameters, ecs_queues, ecs_regions, ecs_service, ecs_tasks
+from . import ecs_edge, ecs_functions, ecs_indicators, ecs_kept, ecs_parameters, ecs_queues, ecs_regions, ecs_service, ecs_tasks
 from .common import Faults, contracts, functions, tasks
 from .templates import FOLDER, STACKS, anchors, exports, imports, listed, load, load_all, of_type
 
@@ -84,6 +84,13 @@ def check_deployers(deployers, faults):
             faults.unless(action in may, f"deploy/ecs/{stack}.yaml: {role}", f"may not {action}, which deploy.py does")
 
 
+def check_numbers(templates, faults):
+    """Each stack says which of how many it is."""
+    for name, template in templates.items():
+        wanted = f"Steelyard {STACKS.index(name) + 1}/{len(STACKS)}: "
+        faults.unless(template["Description"].startswith(wanted), f"deploy/ecs/{name}.yaml", f"must begin with {wanted!r}")
+
+
 def check_restores(runbooks, faults):
     """What the runbooks restore becomes the cluster that the data stack describes."""
     for restore in ("restore-db-cluster-to-point-in-time", "restore-db-cluster-from-snapshot"):
@@ -125,6 +132,8 @@ def main():
     check_deployers({"pipeline": (load("pipeline"), "PipelineRole"), "codepipeline": (load("codepipeline"), "BuildRole")}, faults)
     ecs_edge.check_failover(templates["edge"], faults)
     ecs_regions.check_copies(templates["objects"], faults)
+    check_numbers(templates, faults)
+    ecs_kept.check_kept(templates["objects"], RUNBOOKS.read_text(), faults)
     check_restores(RUNBOOKS.read_text(), faults)
     for stack in templates:
         check_buckets(stack, templates[stack], faults)

@@ -5,7 +5,7 @@ import json
 import yaml
 
 from .ecs_service import container
-from .templates import of_type
+from .templates import exports, imported, of_type
 
 OURS = "Steelyard/"
 
@@ -59,6 +59,15 @@ def check_dashboard(edge, indicators, faults):
         faults.add(where, f"does not draw {metric}")
 
 
+def check_dead_letters(templates, faults):
+    """Whatever waits for a person is on the dashboard: every queue whose name ends in dead letters or failures."""
+    body, names = templates["edge"]["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    shown = {imported(value) for name, value in names.items() if f'"QueueName", "${{{name}}}"' in body}
+    there = {name for template in templates.values() for name in exports(template) if name.endswith(("DeadLettersName", "FailuresName"))}
+    for missing in sorted(there - shown):
+        faults.add("deploy/ecs/edge.yaml: Dashboard", f"does not show what lies in {missing}")
+
+
 def check_alarms(templates, indicators, faults):
     for stack, template in templates.items():
         for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
@@ -79,6 +88,7 @@ def check_indicators(templates, known, operations, faults):
     indicators = declared(known)
     check_written(templates, known, faults)
     check_dashboard(templates["edge"], indicators, faults)
+    check_dead_letters(templates, faults)
     check_alarms(templates, indicators, faults)
     for metric in sorted({metric for _, metric in indicators}):
         faults.unless(f"`{metric}`" in operations, "docs/OPERATIONS.md", f"does not say what {metric} is")

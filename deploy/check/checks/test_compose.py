@@ -68,6 +68,11 @@ class Compose(unittest.TestCase):
         del changed["services"]["postgres"]["healthcheck"]
         self.breaks(lambda faults: compose.check_everything_else(changed, faults), "waits for postgres's health")
 
+    def test_a_part_that_nobody_asks(self):
+        changed = copy.deepcopy(WRITTEN)
+        del changed["services"]["grafana"]["healthcheck"]
+        self.breaks(lambda faults: compose.check_everything_else(changed, faults), "grafana: nobody asks how it is")
+
     def test_a_template_that_does_not_fit(self):
         example = Path(".env.example").read_text().replace("SERVICE_TOKEN=", "SERVICE_TOKENS=")
         self.breaks(lambda faults: compose.check_env_example(WRITTEN, example, faults), "SERVICE_TOKEN must be set")

@@ -3,7 +3,7 @@
 import copy
 import unittest
 
-from . import ecs, ecs_indicators, ecs_queues, ecs_service
+from . import ecs, ecs_indicators, ecs_kept, ecs_queues, ecs_service
 from .common import Faults, contracts
 from .templates import anchors, load, load_all
 
@@ -320,6 +320,13 @@ class Indicators(unittest.TestCase):
 
         self.breaks("draws lease_wait_seconds of orders, which is no indicator of it", change)
 
+    def test_dead_letters_that_nobody_sees(self):
+        def change(templates, _):
+            body = templates["edge"]["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+            body[0] = body[0].replace("${MediaDead}", "${OrdersDead}")
+
+        self.breaks("does not show what lies in MediaDeadLettersName", change)
+
     def test_an_alarm_on_something_else(self):
         def change(templates, _):
             templates["orders"]["Resources"]["TapClosedAlarm"]["Properties"]["MetricName"] = "queue_in_hand"
@@ -379,6 +386,48 @@ class Stacks(unittest.TestCase):
         faults = Faults()
         ecs.check_environment("dev.json", given, {"documents": TEMPLATES["documents"]}, faults)
         self.assertEqual(faults.lines, ["dev.json: documents: Shop names a file that is not there"])
+
+    def test_a_stack_that_counts_wrong(self):
+        template, faults = copy.deepcopy(TEMPLATES["orders"]), Faults()
+        ecs.check_numbers({"orders": template}, faults)
+        self.assertEqual(faults.lines, [])
+        template["Description"] = template["Description"].replace("/14", "/7")
+        ecs.check_numbers({"orders": template}, faults)
+        self.assertEqual(faults.lines, ["deploy/ecs/orders.yaml: must begin with 'Steelyard 11/14: '"])
+
+    def test_what_is_kept_for_less_than_is_said(self):
+        def changed(change):
+            template, faults = copy.deepcopy(TEMPLATES["objects"]), Faults()
+            change(template)
+            ecs_kept.check_kept(template, ecs.RUNBOOKS.read_text(), faults)
+            return faults.lines
+
+        def rules(template, bucket):
+            return template["Resources"][bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
+
+        repository = "OrdersRepository"
+        for change, expected in (
+            (lambda template: None, []),
+            (lambda template: rules(template, "MediaBucket").pop(0), ["deploy/ecs/objects.yaml: MediaBucket: does not keep old versions for OldVersionDays"]),
+            (lambda template: rules(template, "DocumentsBucket").pop(), ["deploy/ecs/objects.yaml: DocumentsBucket: keeps parts of broken uploads for ever"]),
+            (
+                lambda template: rules(template, "DocumentsBucket")[0].update(ExpirationInDays=365),
+                ["deploy/ecs/objects.yaml: DocumentsBucket: forgets what is not bundles/"],
+            ),
+            (
+                lambda template: template["Resources"][repository]["Properties"].pop("LifecyclePolicy"),
+                [f"deploy/ecs/objects.yaml: {repository}: does not keep the last ImagesKept images, and forget the others"],
+            ),
+            (
+                lambda template: template["Parameters"]["OldVersionDays"].update(Default=7),
+                ["docs/RUNBOOKS.md: does not say that old versions stay for 7 days"],
+            ),
+            (
+                lambda template: template["Parameters"]["ImagesKept"].update(Default=10),
+                ["deploy/ecs/objects.yaml: ImagesKept is 10, and a month of deploys is 30"],
+            ),
+        ):
+            self.assertEqual(changed(change), expected)
 
     def test_a_restored_cluster_that_is_another_kind(self):
         runbooks, faults = ecs.RUNBOOKS.read_text(), Faults()

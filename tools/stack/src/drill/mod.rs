@@ -15,7 +15,7 @@
 //!    streamed: they are counted, and are what the drill measures as data loss.
 //!
 //! What it does not show: how long AWS takes for the same (promotion of an Aurora global database, DNS caches); the
-//! runbook in `docs/OPERATIONS.md` has the commands.
+//! runbook, `docs/RUNBOOKS.md`, has the commands.
 
 mod books;
 mod region;

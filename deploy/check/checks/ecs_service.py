@@ -162,6 +162,10 @@ def check_deployment(name, template, faults):
     faults.unless(left or not scaled, where, "DesiredCount takes back at each deploy what scaling had added")
     standing = template.get("Conditions", {}).get("StandsBy")
     faults.unless(standing == {"Fn::Equals": [{"Ref": "TasksMin"}, "0"]}, where, "StandsBy must be what TasksMin 0 says")
+    for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
+        if alarm["Properties"].get("MetricName") == "RunningTaskCount":
+            silent = alarm["Properties"]["Threshold"] == {"Fn::If": ["StandsBy", 0, 1]}
+            faults.unless(silent, where, "the alarm on RunningTaskCount never ends where none should run")
     least, most = (default(template, {"Ref": bound}) for bound in ("TasksMin", "TasksMax"))
     faults.unless(1 <= least <= most, where, f"TasksMin {least} and TasksMax {most} leave no room")
 

@@ -132,6 +132,13 @@ class Services(unittest.TestCase):
 
         self.breaks("orders", change, "a deploy must not take away what runs")
 
+    def test_an_alarm_that_never_ends_in_a_region_that_stands_by(self):
+        self.breaks(
+            "documents",
+            lambda template, _: template["Resources"]["FewTasksAlarm"]["Properties"].update(Threshold=1),
+            "the alarm on RunningTaskCount never ends where none should run",
+        )
+
     def test_a_service_that_spot_could_take_away_whole(self):
         for name in ("orders", "catalog", "documents"):
             self.breaks(

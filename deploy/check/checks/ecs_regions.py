@@ -28,7 +28,9 @@ def check_pair(path, first, second, faults):
     wanted |= {f"{stack}: {name}": (told(second, stack, name), told(first, stack, name)) for stack, name in sorted(TOLD_ALIKE)}
     for what, (found, due) in wanted.items():
         faults.unless(found == due, path, f"{second['environment']} does not fit: {what} is {found}, and should be {due}")
-    faults.unless(second.get("stands_by"), path, f"{second['environment']} must stand by, or it is migrated against a follower")
+    # Whichever it is since the last failover.
+    one = bool(first.get("stands_by")) != bool(second.get("stands_by"))
+    faults.unless(one, path, f"of it and {second['environment']} one must stand by: a follower is not migrated")
 
 
 def check_pairs(environments, faults):

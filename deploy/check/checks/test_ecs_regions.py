@@ -47,7 +47,11 @@ class Pairs(unittest.TestCase):
         environments, faults = copy.deepcopy(ENVIRONMENTS), Faults()
         del environments["dr.json"]["stands_by"]
         ecs_regions.check_pairs(environments, faults)
-        self.assertEqual(faults.lines, ["production.json: dr must stand by, or it is migrated against a follower"])
+        self.assertEqual(faults.lines, ["production.json: of it and dr one must stand by: a follower is not migrated"])
+        # After a failover that stays.
+        environments["production.json"]["stands_by"], faults = True, Faults()
+        ecs_regions.check_pairs(environments, faults)
+        self.assertEqual(faults.lines, [])
 
 
 class Copies(unittest.TestCase):

@@ -61,8 +61,8 @@ impl Checks {
     /// # Errors
     /// As [`Checks::ready`].
     pub fn with_localstack(target: &Path) -> io::Result<Self> {
-        // LocalStack 4.14.0 says 3.10 and is written in 3.12.
-        Self::with(target, "host-mode", "requirements-host-mode.txt", 12)
+        // LocalStack 4.14.0 says 3.10, and asks for `warnings.deprecated`, which came with 3.13.
+        Self::with(target, "host-mode", "requirements-host-mode.txt", 13)
     }
 
     /// As [`Checks::ready`], with checkov, which wants its own versions of everything.

@@ -1,8 +1,10 @@
 //! What the catalog does at the size of a large shop: import, reads, lists, search, reservations.
 //!
 //! ```text
-//! cargo run --release -p steelyard-catalog --example at_size [products] [seconds for each figure]
+//! cargo run --release -p steelyard-catalog --example at_size [products] [seconds for each figure] [URL of a database]
 //! ```
+//!
+//! With the URL of a database that another run has filled and serves still, only the reads: so two builds are compared.
 //!
 //! Real Postgres with `fsync`, the catalog and its callers in one process. A tenth of the products have two variants
 //! each; there are 400 categories in three levels, 200 brands, and names of a few hundred words. Prints rates, p50 and
@@ -44,16 +46,25 @@ const LINES: usize = 8;
 
 #[tokio::main]
 async fn main() {
-    let mut args = std::env::args()
-        .skip(1)
-        .map(|arg| arg.parse::<u64>().unwrap());
-    let products = usize::try_from(args.next().unwrap_or(100_000)).unwrap();
-    let seconds = Duration::from_secs(args.next().unwrap_or(10));
+    let mut args = std::env::args().skip(1);
+    let mut number = |default: u64| args.next().map_or(default, |arg| arg.parse().unwrap());
+    let products = usize::try_from(number(100_000)).unwrap();
+    let seconds = Duration::from_secs(number(10));
+    let filled = args.next();
     let dir = std::env::temp_dir().join(format!("catalog-at-size-{}", std::process::id()));
-    let postgres = Postgres::start(&dir, &StoreOptions::new(Durability::Honest))
-        .await
-        .unwrap();
-    let env = Env::of([("DATABASE_URL", postgres.url("postgres"))])
+    let postgres = match &filled {
+        Some(_) => None,
+        None => {
+            let options = StoreOptions::new(Durability::Honest);
+            Some(Postgres::start(&dir, &options).await.unwrap())
+        }
+    };
+    let url = match (&filled, &postgres) {
+        (Some(url), _) => url.clone(),
+        (None, Some(postgres)) => postgres.url("postgres"),
+        (None, None) => return,
+    };
+    let env = Env::of([("DATABASE_URL", url)])
         .with("SERVICE_TOKEN", TOKEN)
         .with("LISTEN_ADDR", "127.0.0.1:0")
         .with("ADMIN_ADDR", "127.0.0.1:0");
@@ -67,19 +78,25 @@ async fn main() {
     let size = Size {
         client,
         products,
-        postgres: postgres.pid(),
+        postgres: postgres.as_ref().map_or(0, |postgres| postgres.pid()),
         seconds,
     };
     size.tree().await;
-    size.import("import").await;
-    size.import("the same again").await;
+    if filled.is_none() {
+        size.import("import").await;
+        size.import("the same again").await;
+    }
     size.reads().await;
-    for per_call in [10, 100] {
-        size.reservations(per_call).await;
+    if filled.is_none() {
+        for per_call in [10, 100] {
+            size.reservations(per_call).await;
+        }
     }
     stop.cancel();
     running.await.unwrap().unwrap();
-    postgres.stop().await.unwrap();
+    if let Some(postgres) = postgres {
+        postgres.stop().await.unwrap();
+    }
     // As root the data lies with another account's; either way only what this run made goes.
     drop(std::fs::remove_dir_all(&dir));
 }
@@ -197,6 +214,27 @@ impl Size {
             "?currency=GBP&price_min=0.01&price_max=0.02".into()
         })
         .await;
+        self.measure("a price range on a shelf", || {
+            format!("?category={}&currency=GBP&price_min=5&price_max=7", shelf())
+        })
+        .await;
+        self.measure("a price range of a brand", || {
+            let brand = rand::rng().random_range(0..200);
+            format!("?attributes=brand:B{brand}&currency=GBP&price_min=5&price_max=7")
+        })
+        .await;
+        self.measure("a brand in one colour", || {
+            let mut random = rand::rng();
+            let (brand, colour) = (random.random_range(0..200), random.random_range(0..4));
+            format!("?attributes=brand:B{brand},colour:{}", ADJECTIVES[colour])
+        })
+        .await;
+        self.measure("a brand in a room of 20 shelves", || {
+            let mut random = rand::rng();
+            let (brand, room) = (random.random_range(0..200), random.random_range(0..20));
+            format!("?category=r{room}&attributes=brand:B{brand}")
+        })
+        .await;
         self.measure("facets of a shelf", || {
             format!("?category={}&facets=true&limit=1", shelf())
         })
@@ -205,6 +243,30 @@ impl Size {
             .await;
         self.measure("search, two words", || format!("?q={}+{}", word(), noun()))
             .await;
+        self.measure("search, three words", || {
+            format!("?q={}+{}+{}", word(), word(), noun())
+        })
+        .await;
+        self.measure("search, two words that no product has both of", || {
+            format!("?q={}+{}", noun(), noun())
+        })
+        .await;
+        self.measure("search, a word of all descriptions", || {
+            "?q=sentence".into()
+        })
+        .await;
+        self.measure("search, one word on a shelf", || {
+            format!("?q={}&category={}", noun(), shelf())
+        })
+        .await;
+        self.measure("search, page 20 of one word", {
+            let mut late = Vec::new();
+            for noun in ["mug", "clock", "lamp"] {
+                late.push(self.walk(&format!("q={noun}"), 20).await);
+            }
+            move || late[rand::rng().random_range(0..late.len())].clone()
+        })
+        .await;
         self.measure("search, the beginning of a word", || {
             format!("?q={}", &noun()[..3])
         })
@@ -328,9 +390,14 @@ impl<I: Iterator<Item = Result<String, Infallible>>> Iterator for Chunks<I> {
 }
 
 fn product(number: usize) -> Value {
-    // Spread without a generator's state: the same product each time.
-    let spread = |seed: usize, of: usize| {
-        number.wrapping_mul(2_654_435_761).wrapping_add(seed * 97) / 7 % of
+    // Spread without a generator's state, each property for itself: the same product each time.
+    let spread = |seed: u64, of: usize| {
+        let mut mixed = (number as u64) ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        for _ in 0..2 {
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        }
+        usize::try_from(mixed >> 33).unwrap_or_default() % of
     };
     let name = format!(
         "{} {} {} number {number}",

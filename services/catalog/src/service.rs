@@ -79,6 +79,11 @@ pub(crate) fn migrations() -> Migrator {
         (6, "outbox", outbox::DDL),
         (7, "media", include_str!("../migrations/0007_media.sql")),
         (8, "listed", include_str!("../migrations/0008_listed.sql")),
+        (
+            9,
+            "lists_and_sample",
+            include_str!("../migrations/0009_lists_and_sample.sql"),
+        ),
     ])
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::product::{FacetCount, Facets};
 
-use super::read::{Filter, below, conditions, ranked};
+use super::read::{Filter, below, conditions, in_categories, ranked};
 use super::viewer::Viewer;
 use crate::search::Hits;
 
@@ -37,10 +37,7 @@ pub(crate) async fn facets(
     conditions(&mut query, filter, viewer);
     if let Some(category) = &filter.category {
         let below = below(pool, category).await?;
-        query
-            .push(" AND category = ANY(")
-            .push_bind(below)
-            .push(")");
+        in_categories(&mut query, &below);
     }
     query.push(" LIMIT ").push_bind(COUNTED_MAX);
     query.push(

@@ -6,6 +6,8 @@ mod facets;
 mod family;
 mod index;
 mod level;
+mod lists;
+mod pages;
 mod read;
 mod refresh;
 mod source;

@@ -8,6 +8,8 @@ use steelyard_domain::money::Currency;
 use steelyard_domain::product::Product;
 
 use super::index::{label, price_labels};
+use super::lists::TOGETHER_MAX;
+use super::pages::Asked;
 use super::viewer::{COLUMNS, Viewer};
 use crate::search::Hits;
 
@@ -78,10 +80,9 @@ pub(crate) async fn get(
 
 /// Up to `limit` products after `after`, each with its position. Variants are left out: their products stand for them.
 ///
-/// Without hits: by name (code point order, in the shop's own language) and SKU. An index holds this order, for the
-/// whole shop and for each category, so a late page costs what the first does; of a category with others below it,
-/// each of these gives a page and the first of them all are taken; the same for the values of an attribute, where that is all
-/// that is asked for. With hits: these only, best first.
+/// Without hits: by name (code point order, in the shop's own language) and SKU. Indexes hold this order, for the
+/// whole shop and for each category, attribute and price step, so a late page costs what the first does. With hits:
+/// these only, best first.
 pub(crate) async fn list(
     pool: &PgPool,
     filter: &Filter,
@@ -94,116 +95,26 @@ pub(crate) async fn list(
         Some(category) => Some(below(pool, category).await?),
         None => None,
     };
-    let mut keys = QueryBuilder::<Postgres>::new("WITH keys AS (SELECT sku AS key, rank FROM (");
-    match (hits, &below) {
-        (Some(hits), below) => {
-            ranked(&mut keys, hits);
-            conditions(&mut keys, filter, viewer);
-            if let Some(below) = below {
-                keys.push(" AND category = ANY(").push_bind(below).push(")");
-            }
-            if let Some(Position::Ranked { rank, sku }) = after {
-                keys.push(" AND (-rank, sku) > (").push_bind(-rank);
-                keys.push(", ").push_bind(sku).push(")");
-            }
-            keys.push(" ORDER BY rank DESC, sku LIMIT ")
-                .push_bind(i64::from(limit));
-        }
-        (None, Some(below)) => {
-            let in_one = " AND category = below.code";
-            keys.push("SELECT page.* FROM unnest(").push_bind(below);
-            keys.push("::text[]) AS below (code) CROSS JOIN LATERAL (");
-            by_name(&mut keys, filter, viewer, after, limit, in_one);
-            keys.push(") AS page ORDER BY name, sku LIMIT ")
-                .push_bind(i64::from(limit));
-        }
-        (None, None) => match only_attribute(filter, viewer) {
-            Some(labels) => by_label(&mut keys, labels, after, limit),
-            None => by_name(&mut keys, filter, viewer, after, limit, ""),
-        },
+    let asked = Asked {
+        pool,
+        filter,
+        below,
+        viewer,
+        after,
+        limit,
+    };
+    match hits {
+        Some(hits) => asked.of_hits(hits).await,
+        None => asked.by_name().await,
     }
-    keys.push(") AS found) ");
-    keys.push(COLUMNS.replacen("SELECT ", "SELECT keys.rank, ", 1));
-    keys.push(" JOIN keys ON keys.key = products.sku");
-    keys.push(if hits.is_some() {
-        " ORDER BY keys.rank DESC, products.sku"
-    } else {
-        " ORDER BY products.name, products.sku"
-    });
-    // Planned for these values: which index is best depends on how many products a filter leaves.
-    let rows = keys.build().persistent(false).fetch_all(pool).await?;
-    let entry = |row| {
-        let product = viewer.product(row)?;
-        let sku = product.sku.as_str().to_owned();
-        let position = if hits.is_some() {
-            let rank = row.try_get("rank")?;
-            Position::Ranked { rank, sku }
-        } else {
-            let name = row.try_get("name")?;
-            Position::Named { name, sku }
-        };
-        Ok((position, product))
-    };
-    rows.iter().map(entry).collect()
-}
-
-/// The labels of which one must be had, if a shopper asks for nothing else: there is an index of these lists.
-fn only_attribute(filter: &Filter, viewer: &Viewer) -> Option<Vec<String>> {
-    let [(name, values)] = filter.attributes.as_slice() else {
-        return None;
-    };
-    (!viewer.all && filter.price.is_none())
-        .then(|| values.iter().map(|value| label(name, value)).collect())
-}
-
-/// The keys of a list of products with one of these labels: of each label a page, and the first of them all.
-fn by_label(
-    query: &mut QueryBuilder<Postgres>,
-    labels: Vec<String>,
-    after: Option<&Position>,
-    limit: u32,
-) {
-    let limit = i64::from(limit);
-    query
-        .push("SELECT page.name, page.sku, 0::bigint AS rank FROM unnest(")
-        .push_bind(labels);
-    query.push(
-        "::text[]) AS wanted (label) CROSS JOIN LATERAL (
-             SELECT name, sku FROM listed WHERE listed.label = wanted.label",
-    );
-    later(query, after);
-    query
-        .push(" ORDER BY name, sku LIMIT ")
-        .push_bind(limit)
-        // A product whose variants have several of the labels is listed once.
-        .push(") AS page GROUP BY page.name, page.sku ORDER BY page.name, page.sku LIMIT ")
-        .push_bind(limit);
 }
 
 /// Only what comes after this position of a list by name.
-fn later(query: &mut QueryBuilder<Postgres>, after: Option<&Position>) {
+pub(super) fn later(query: &mut QueryBuilder<Postgres>, after: Option<&Position>) {
     if let Some(Position::Named { name, sku }) = after {
         query.push(" AND (name, sku) > (").push_bind(name.clone());
         query.push(", ").push_bind(sku.clone()).push(")");
     }
-}
-
-/// The keys of a list by name, with a condition more.
-fn by_name(
-    query: &mut QueryBuilder<Postgres>,
-    filter: &Filter,
-    viewer: &Viewer,
-    after: Option<&Position>,
-    limit: u32,
-    condition: &'static str,
-) {
-    query.push("SELECT name, sku, 0::bigint AS rank FROM products WHERE variant_of IS NULL");
-    conditions(query, filter, viewer);
-    query.push(condition);
-    later(query, after);
-    query
-        .push(" ORDER BY name, sku LIMIT ")
-        .push_bind(i64::from(limit));
 }
 
 /// The products that a search found, with their ranks; conditions may follow.
@@ -241,6 +152,18 @@ pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter, vi
             .push(" AND ")
             .push_bind(max.unwrap_or(Decimal::MAX))
             .push(")");
+    }
+}
+
+/// Only what is in one of these categories.
+pub(super) fn in_categories(query: &mut QueryBuilder<Postgres>, categories: &[String]) {
+    if categories.len() <= TOGETHER_MAX {
+        // So the index of labels has it.
+        query.push(" AND ARRAY[category] && ");
+        query.push_bind(categories.to_vec());
+    } else {
+        query.push(" AND category = ANY(");
+        query.push_bind(categories.to_vec()).push(")");
     }
 }
 

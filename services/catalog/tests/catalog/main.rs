@@ -5,6 +5,7 @@ mod contention;
 mod events;
 mod harness;
 mod import;
+mod kept;
 mod listing;
 mod outage;
 mod products;

@@ -1,8 +1,7 @@
 //! What a caller is told when the database did not do its part.
 
-use std::borrow::Cow;
-
 use axum::http::StatusCode;
+use steelyard_domain::fault::Fault;
 use steelyard_runtime::http::HttpError;
 use steelyard_store::is_outage;
 
@@ -36,6 +35,11 @@ pub(crate) fn of_abort(abort: &Abort) -> HttpError {
 
 /// 409: a booking would leave less on hand than is reserved (`stock_reserved`), or than there is at its place
 /// (`stock_elsewhere`).
-pub(crate) fn stock_refused(code: impl Into<Cow<'static, str>>, detail: String) -> HttpError {
-    HttpError::new(StatusCode::CONFLICT, code, detail)
+pub(crate) fn stock_refused(fault: Fault) -> HttpError {
+    let problem = HttpError::new(
+        StatusCode::CONFLICT,
+        fault.code.clone(),
+        fault.detail.clone(),
+    );
+    problem.with_faults([fault])
 }

@@ -1,12 +1,12 @@
 //! Stock bookings: goods receipts and corrections.
 
 use sqlx::{PgConnection, PgPool};
-use steelyard_domain::fault::Invalid;
+use steelyard_domain::fault::Fault;
 use steelyard_domain::id::Sku;
 use steelyard_domain::product::{LOCATION_DEFAULT, StockAdjustment, StockLevel};
 
 use super::Pen;
-use super::level::{Level, lock_levels};
+use super::level::{Level, lock_levels, stock_fault};
 use crate::transaction::{Abort, Work, transact};
 
 /// What came of a booking.
@@ -16,8 +16,8 @@ pub(crate) enum Adjusted {
     Level(StockLevel),
     /// There is no such product.
     Unknown,
-    /// It would leave less than orders hold, or than is there.
-    Refused(Invalid),
+    /// It would leave less than orders hold, or than is there: what of the booking is wrong.
+    Refused(Fault),
 }
 
 /// Books an adjustment, once per SKU and reference.
@@ -65,7 +65,7 @@ impl Work for Adjust<'_> {
         let before = level.on_hand - level.reserved;
         let level = match level.booked(self.adjustment) {
             Ok(level) => level,
-            Err(refused) => return Ok(Adjusted::Refused(refused)),
+            Err(refused) => return Ok(Adjusted::Refused(stock_fault("", refused))),
         };
         self.book(connection, &level).await?;
         self.tell(connection, before, level.on_hand - level.reserved)

@@ -1,9 +1,10 @@
 //! How much there is, where, and what may be booked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
-use steelyard_domain::fault::Invalid;
+use steelyard_domain::fault::{Fault, Invalid};
 use steelyard_domain::product::{LOCATION_DEFAULT, StockAdjustment};
 
 /// What is in the warehouses, and how much of it orders hold.
@@ -56,6 +57,20 @@ impl Level {
             self.elsewhere.insert(location.clone(), here);
         }
         Ok(self)
+    }
+}
+
+/// Where in a booking that cannot be made the fault is; the booking itself is at `place`.
+pub(super) fn stock_fault(place: &str, Invalid { code, detail }: Invalid) -> Fault {
+    let field = if code == "stock_elsewhere" {
+        "location"
+    } else {
+        "adjust"
+    };
+    Fault {
+        pointer: format!("{place}/{field}"),
+        code: Cow::Borrowed(code),
+        detail: detail.into_owned(),
     }
 }
 

@@ -1,14 +1,13 @@
 //! Making and replacing products, one or many, with the stock bookings that come along.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, PgPool};
-use steelyard_domain::fault::{Fault, Invalid};
+use steelyard_domain::fault::Fault;
 use steelyard_domain::product::{Language, ProductDraft, StockAdjustment};
 use time::OffsetDateTime;
 
-use super::level::{Level, lock_levels};
+use super::level::{Level, lock_levels, stock_fault};
 use super::{family, index, write};
 use crate::author::Author;
 use crate::events::Events;
@@ -154,7 +153,7 @@ impl Work for Upsert<'_> {
             }
             match levels.remove(sku).unwrap_or_default().booked(stock) {
                 Ok(level) => drop(bookings.insert(sku, Booking { stock, level })),
-                Err(invalid) => drop(refused.insert(sku, stock_fault(invalid))),
+                Err(invalid) => drop(refused.insert(sku, stock_fault("/stock", invalid))),
             }
         }
         family::check(connection, self.drafts, &known, &mut refused).await?;
@@ -197,19 +196,6 @@ impl Work for Upsert<'_> {
             }
         });
         Ok(saved.collect())
-    }
-}
-
-fn stock_fault(Invalid { code, detail }: Invalid) -> Fault {
-    let field = if code == "stock_elsewhere" {
-        "location"
-    } else {
-        "adjust"
-    };
-    Fault {
-        pointer: format!("/stock/{field}"),
-        code: Cow::Borrowed(code),
-        detail: detail.into_owned(),
     }
 }
 

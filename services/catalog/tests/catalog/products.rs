@@ -1,9 +1,9 @@
 //! Products and stock bookings.
 
 use serde_json::{Value, json};
-use steelyard_domain::internal::paths::PRODUCTS;
+use steelyard_domain::internal::paths::{PRODUCTS, RELEASE};
 
-use crate::harness::{Answer, Shop, order, product};
+use crate::harness::{Answer, Shop, id, order, product};
 
 #[tokio::test]
 async fn a_product_is_made_replaced_and_left_alone_when_nothing_changes() {
@@ -157,7 +157,10 @@ async fn stock_is_booked_once_per_reference_and_never_below_what_orders_hold() {
     };
     assert_eq!(book(5, "r1").await.body, level(15, true));
     assert_eq!(book(6, "r1").await.body, level(15, false));
-    assert_eq!(book(-12, "r2").await.problem(), (409, "stock_reserved", ""));
+    assert_eq!(
+        book(-12, "r2").await.problem(),
+        (409, "stock_reserved", "/adjust")
+    );
     assert_eq!(
         book(-11, "r2").await.body,
         level(4, true),
@@ -176,8 +179,14 @@ async fn stock_is_booked_once_per_reference_and_never_below_what_orders_hold() {
     body["name"] = json!("Renamed");
     body["stock"] = json!({"adjust": -1, "reference": "r4"});
     assert_eq!(
+        shop.put("a", body.clone()).await.problem(),
+        (409, "stock_reserved", "/stock/adjust")
+    );
+    body["stock"] = json!({"adjust": -1, "reference": "r4", "location": "north"});
+    shop.settle(RELEASE, &[id(1)]).await;
+    assert_eq!(
         shop.put("a", body).await.problem(),
-        (409, "stock_reserved", "")
+        (409, "stock_elsewhere", "/stock/location")
     );
     assert_eq!(
         shop.get("/a").await.body["name"],

@@ -320,11 +320,11 @@ async fn stock_lies_in_places_and_every_booking_is_in_the_ledger() {
     assert_eq!(book(2, "r2", "south").await.status, 200);
     assert_eq!(
         book(-8, "r3", "north").await.problem(),
-        (409, "stock_elsewhere", "")
+        (409, "stock_elsewhere", "/location")
     );
     assert_eq!(
         book(-6, "r3", "main").await.problem(),
-        (409, "stock_elsewhere", "")
+        (409, "stock_elsewhere", "/location")
     );
     assert_eq!(book(-1, "r3", "north").await.status, 200);
     let places = async || {
@@ -353,7 +353,7 @@ async fn stock_lies_in_places_and_every_booking_is_in_the_ledger() {
     shop.reserve(&[order(1, &[("a", 12)])]).await;
     assert_eq!(
         book(-2, "r4", "north").await.problem(),
-        (409, "stock_reserved", "")
+        (409, "stock_reserved", "/adjust")
     );
     shop.settle(CONSUME, &[id(1)]).await;
     assert_eq!(places().await, at(0, 0, 1));

@@ -27,7 +27,7 @@ pub(crate) async fn adjust(
     match adjusted {
         Adjusted::Level(level) => Ok(Json(level)),
         Adjusted::Unknown => Err(no_product(&sku)),
-        Adjusted::Refused(refused) => Err(stock_refused(refused.code, refused.detail.into_owned())),
+        Adjusted::Refused(refused) => Err(stock_refused(refused)),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn put(
         Saved::Updated { .. } | Saved::Unchanged { .. } => StatusCode::OK,
         Saved::Unmet(version) => return Err(unmet(version)),
         Saved::Refused(fault) if fault.code.starts_with("stock_") => {
-            return Err(stock_refused(fault.code, fault.detail));
+            return Err(stock_refused(fault));
         }
         Saved::Refused(fault) => return Err(HttpError::validation_failed().with_faults([fault])),
     };

@@ -6,7 +6,7 @@ use steelyard_domain::id::Sku;
 use steelyard_domain::product::{LOCATION_DEFAULT, StockAdjustment, StockLevel};
 
 use super::Pen;
-use super::level::{Level, lock_levels, stock_fault};
+use super::level::{Level, became_low, lock_levels, stock_fault};
 use crate::transaction::{Abort, Work, transact};
 
 /// What came of a booking.
@@ -62,14 +62,13 @@ impl Work for Adjust<'_> {
         if booked_before {
             return Ok(self.level(&level, false));
         }
-        let before = level.on_hand - level.reserved;
+        let before = level.available();
         let level = match level.booked(self.adjustment) {
             Ok(level) => level,
             Err(refused) => return Ok(Adjusted::Refused(stock_fault("", refused))),
         };
         self.book(connection, &level).await?;
-        self.tell(connection, before, level.on_hand - level.reserved)
-            .await?;
+        self.tell(connection, before, level.available()).await?;
         Ok(self.level(&level, true))
     }
 }
@@ -127,7 +126,7 @@ impl Adjust<'_> {
             .bind(self.sku.as_str())
             .fetch_one(&mut *connection)
             .await?;
-        if low_at.is_some_and(|low_at| now <= low_at && low_at < before) {
+        if became_low(low_at, before, now) {
             let low = [(self.sku.as_str(), now)];
             self.pen.events.low(connection, &low).await?;
         }
@@ -140,7 +139,7 @@ impl Adjust<'_> {
             sku: self.sku.clone(),
             on_hand,
             reserved,
-            available: on_hand - reserved,
+            available: level.available(),
             booked,
         })
     }

@@ -26,6 +26,11 @@ impl Level {
         }
     }
 
+    /// What can be ordered.
+    pub(super) const fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+
     /// The level after a booking.
     ///
     /// # Errors
@@ -72,6 +77,11 @@ pub(super) fn stock_fault(place: &str, Invalid { code, detail }: Invalid) -> Fau
         code: Cow::Borrowed(code),
         detail: detail.into_owned(),
     }
+}
+
+/// Whether a booking left as little as somebody wants to hear of. Below that it is told no more.
+pub(super) fn became_low(low_at: Option<i64>, before: i64, available: i64) -> bool {
+    low_at.is_some_and(|low_at| available <= low_at && low_at < before)
 }
 
 /// The levels of some SKUs, their stock locked in one order.

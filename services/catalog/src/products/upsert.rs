@@ -7,7 +7,7 @@ use steelyard_domain::fault::Fault;
 use steelyard_domain::product::{Language, ProductDraft, StockAdjustment};
 use time::OffsetDateTime;
 
-use super::level::{Level, lock_levels, stock_fault};
+use super::level::{Level, became_low, lock_levels, stock_fault};
 use super::{family, index, write};
 use crate::author::Author;
 use crate::events::Events;
@@ -116,6 +116,8 @@ impl<'a> Upsert<'a> {
 /// A booking that is to be made.
 pub(super) struct Booking<'a> {
     pub(super) stock: &'a StockAdjustment,
+    /// What could be ordered before.
+    before: i64,
     /// What is there afterwards.
     pub(super) level: Level,
 }
@@ -151,8 +153,17 @@ impl Work for Upsert<'_> {
             if booked_before.contains(sku) {
                 continue;
             }
-            match levels.remove(sku).unwrap_or_default().booked(stock) {
-                Ok(level) => drop(bookings.insert(sku, Booking { stock, level })),
+            let level = levels.remove(sku).unwrap_or_default();
+            let before = level.available();
+            match level.booked(stock) {
+                Ok(level) => {
+                    let booking = Booking {
+                        stock,
+                        before,
+                        level,
+                    };
+                    bookings.insert(sku, booking);
+                }
                 Err(invalid) => drop(refused.insert(sku, stock_fault("/stock", invalid))),
             }
         }
@@ -184,6 +195,8 @@ impl Work for Upsert<'_> {
             .collect();
         index::write(connection, self.language, &accepted, &left).await?;
         self.events.changed(connection, &written).await?;
+        let low = low(self.drafts, &bookings);
+        self.events.low(connection, &low).await?;
 
         let saved = self.drafts.iter().map(|draft| {
             let sku = draft.sku.as_str();
@@ -197,6 +210,20 @@ impl Work for Upsert<'_> {
         });
         Ok(saved.collect())
     }
+}
+
+/// Of the bookings that left as little as their draft wants to be told of: what is left.
+fn low<'d>(
+    drafts: &'d [ProductDraft],
+    bookings: &HashMap<&str, Booking<'_>>,
+) -> Vec<(&'d str, i64)> {
+    let booked = drafts.iter().filter_map(|draft| {
+        let Booking { before, level, .. } = bookings.get(draft.sku.as_str())?;
+        let available = level.available();
+        let is_low = became_low(draft.low_at, *before, available);
+        is_low.then_some((draft.sku.as_str(), available))
+    });
+    booked.collect()
 }
 
 /// What is known of the drafts' products and of those that they are variants of, their rows locked

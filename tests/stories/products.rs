@@ -46,6 +46,61 @@ async fn a_new_price_is_shown_by_every_gateway_though_they_believe_their_copies_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_product_shows_its_variants_as_they_are_though_copies_are_believed_for_an_hour() {
+    let mut system = System::start().await;
+    system.believe_copies_for("1h");
+    system.down(Part::Gateway).await;
+    system.up(Part::Gateway).await;
+    system.up(Part::SecondGateway).await;
+    let office = system.client("office", "catalog:write");
+    let shop = system.balanced("shop", "storefront");
+    let put = async |sku: &str, body: Value| {
+        let path = format!("/v1/products/{sku}");
+        let put = office.call(Method::PUT, &path).json(&body).send().await;
+        let status = put.expect("the gateway answers").status();
+        assert!(status.is_success(), "{status}");
+    };
+    let variant = |of: &str, price: &str| {
+        json!({"name": "A shirt", "variant_of": of, "options": {"size": "M"},
+            "prices": [{"currency": "GBP", "amount": price}]})
+    };
+    // What both gateways show, asked in turn.
+    let shown = async |path: &str, pointer: &str| {
+        let (_, one) = shop.client().read(path).await;
+        let (_, other) = shop.client().read(path).await;
+        [one, other].map(|product| product.pointer(pointer).cloned().unwrap_or_default())
+    };
+    let becomes = async |path: &str, pointer: &str, wanted: Value| {
+        let what = format!("{path} shows {wanted}");
+        wait_for(&what, PATIENCE, async || {
+            let shown = shown(path, pointer).await;
+            shown.iter().all(|shown| *shown == wanted)
+        })
+        .await;
+    };
+    let (shirt, price) = ("/v1/products/SHIRT", "/variants/0/prices/0/amount");
+    for sku in ["SHIRT", "OTHER"] {
+        put(sku, json!({"name": "A shirt", "prices": []})).await;
+    }
+    put("S-M", variant("SHIRT", "1.50")).await;
+    becomes(shirt, price, json!("1.50")).await;
+    put("S-M", variant("SHIRT", "2.50")).await;
+    becomes(shirt, price, json!("2.50")).await;
+    let booking = json!({"adjust": 7, "reference": "r"});
+    let booking = office
+        .call(Method::POST, "/v1/products/S-M/stock-adjustments")
+        .json(&booking);
+    let booked = booking.send().await.expect("the gateway answers");
+    assert_eq!(booked.status(), StatusCode::OK);
+    becomes(shirt, "/variants/0/available", json!(7)).await;
+    // One that moves is shown where it is, and no longer where it was.
+    becomes("/v1/products/OTHER", price, Value::Null).await;
+    put("S-M", variant("OTHER", "2.50")).await;
+    becomes(shirt, price, Value::Null).await;
+    becomes("/v1/products/OTHER", price, json!("2.50")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_go_on_while_the_catalog_or_its_database_is_down_and_say_so() {
     let mut system = System::start().await;
     system

@@ -145,7 +145,8 @@ pub(crate) fn routes(app: App, token: Secret, news: Option<ProductNews>) -> Rout
         .route(&product("/export"), get(products::export));
     let images = media::routes(app.0.media.clone());
     let routes = with_deadline(quick.merge(images), ANSWER_MAX).merge(slow);
-    let routes = news::told(routes, news).with_state(app);
+    let reads = app.0.reads.clone();
+    let routes = news::told(routes, news, reads).with_state(app);
     envelope(require_service_token(routes, token), BODY_BYTES_MAX)
 }
 

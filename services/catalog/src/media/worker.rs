@@ -18,6 +18,7 @@ use super::render::{Deadline, Refused, Rendered, render};
 use super::rows::{self, Row};
 use super::task::Task;
 use super::{Media, POSTGRES, S3, renditions_prefix, upload_key};
+use crate::products::variant_of;
 
 /// How long a picture waits for a thread: all of them may have been left behind with others.
 const THREAD_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -207,6 +208,12 @@ impl Worker {
         if rows::ready(pool, &self.media.events, row, (width, height), &kept).await? {
             self.media.events.wake();
             if let Some(news) = &self.media.news {
+                match variant_of(&self.media.reads, &row.sku).await {
+                    // It is shown with its variants' images.
+                    Ok(Some(of)) => news.tell(of),
+                    Ok(None) => {}
+                    Err(_) => news.tell_all(),
+                }
                 news.tell(row.sku.clone());
             }
         }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
 use steelyard_domain::fault::Fault;
+use steelyard_domain::id::Sku;
 use steelyard_domain::product::{ProductDraft, Variant};
 
 use super::upsert::Known;
@@ -17,6 +18,18 @@ type Options = BTreeMap<String, String>;
 
 /// The variants of one product: their options, and whose they are.
 type Siblings = HashMap<Options, String>;
+
+/// The product that this one is a variant of, which is shown with it.
+pub(crate) async fn variant_of(pool: &PgPool, sku: &Sku) -> Result<Option<Sku>, sqlx::Error> {
+    let of: Option<Option<String>> =
+        sqlx::query_scalar("SELECT variant_of FROM products WHERE sku = $1")
+            .bind(sku.as_str())
+            .fetch_optional(pool)
+            .await?;
+    let unreadable = |_| sqlx::Error::Decode("a SKU that the domain does not take".into());
+    let of = of.flatten().map(Sku::try_from).transpose();
+    of.map_err(unreadable)
+}
 
 /// Adds the drafts that cannot be to those that are refused, by SKU. The rows of all that they name are locked.
 pub(super) async fn check<'d>(

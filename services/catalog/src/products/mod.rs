@@ -19,6 +19,7 @@ mod write;
 pub(crate) use adjust::{Adjusted, adjust};
 pub(crate) use changes::changes;
 pub(crate) use facets::facets;
+pub(crate) use family::variant_of;
 pub(crate) use level::consume_elsewhere;
 pub(crate) use read::{Filter, Position, PriceFilter, get, list};
 pub(crate) use refresh::refresh;

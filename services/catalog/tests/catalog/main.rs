@@ -7,6 +7,7 @@ mod harness;
 mod import;
 mod kept;
 mod listing;
+mod news;
 mod outage;
 mod products;
 mod reserve;

@@ -16,7 +16,9 @@ use steelyard_runtime::config::{Env, Secret};
 use steelyard_runtime::http::Listen;
 use steelyard_runtime::telemetry::Metrics;
 use steelyard_store::PoolOptions;
-use steelyard_testkit::{Proxy, TestDatabase, TestS3, postgres, proxy, s3, sqs_with, wait_for};
+use steelyard_testkit::{
+    Proxy, TestDatabase, TestRedis, TestS3, postgres, proxy, redis, s3, sqs_with, wait_for,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long a condition may take to come true on a busy machine, in a build that is not optimized.
@@ -42,6 +44,8 @@ pub(crate) struct Stands {
     s3: TestS3,
     pub(crate) s3_proxy: Proxy,
     sqs: Server,
+    /// Where gateways listen, if there are any.
+    pub(crate) redis: Option<TestRedis>,
 }
 
 /// An answer: status and body.
@@ -53,10 +57,19 @@ pub(crate) struct Answer {
 
 impl Stands {
     pub(crate) async fn new() -> Arc<Self> {
+        Self::beside(None).await
+    }
+
+    pub(crate) async fn with_redis() -> Arc<Self> {
+        Self::beside(Some(redis().await)).await
+    }
+
+    async fn beside(redis: Option<TestRedis>) -> Arc<Self> {
         let queue = format!("media:dlq={DEAD_LETTERS},max=100");
         let s3 = s3(&["media"]).await;
         Arc::new(Self {
             database: postgres().await,
+            redis,
             s3_proxy: proxy(s3.address()),
             s3,
             sqs: sqs_with(localsqs::Config {
@@ -107,6 +120,10 @@ impl Shop {
             ("MEDIA_RENDER_MAX", "5m"),
             ("POLL_WAIT", "1s"),
         ]);
+        let env = match &stands.redis {
+            Some(redis) => env.with("REDIS_URL", &redis.url),
+            None => env,
+        };
         let env = env
             .with("MEDIA_BASE_URL", format!("{CDN}/"))
             .with("MEDIA_RENDERS_MAX", renders_max.to_string())

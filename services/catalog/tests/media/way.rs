@@ -1,11 +1,16 @@
 //! The whole way: announced, uploaded, completed, rendered, shown, removed.
 
+use std::sync::{Arc, Mutex};
+
 use image::GenericImageView as _;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use steelyard_status::{ProductsChanged, Redis, watch_products};
+use steelyard_testkit::wait_for;
+use tokio_util::sync::CancellationToken;
 
 use crate::files::{jpeg, png};
-use crate::shop::{CDN, Shop, path_of};
+use crate::shop::{CDN, SOON, Shop, Stands, path_of};
 
 #[tokio::test]
 async fn an_upload_becomes_pictures_in_a_few_widths_that_are_shown_with_the_product() {
@@ -126,6 +131,52 @@ async fn a_product_is_shown_with_the_images_of_its_variants() {
     let product = shop.get("LAMP").await.body;
     assert_eq!(product.get("images"), None);
     assert_eq!(product["variants"][0]["images"][0], image);
+}
+
+#[tokio::test]
+async fn gateways_hear_of_a_product_that_is_shown_with_a_variants_new_image() {
+    let stands = Stands::with_redis().await;
+    // Nobody works on images yet.
+    let shop = Shop::start(Arc::clone(&stands), 0).await;
+    shop.is_ready().await;
+    let heard = Arc::<Mutex<Vec<ProductsChanged>>>::default();
+    let hear = {
+        let heard = Arc::clone(&heard);
+        move |changed| heard.lock().unwrap().push(changed)
+    };
+    let stop = CancellationToken::new();
+    let redis = Redis::new(&stands.redis.as_ref().unwrap().url).unwrap();
+    watch_products(redis, stop.clone(), hear);
+    let _stop = stop.drop_guard();
+    let is_heard = |sku: &str| {
+        let heard = heard.lock().unwrap();
+        heard.iter().any(|changed| match changed {
+            ProductsChanged::Skus(skus) => skus.iter().any(|heard| heard.as_str() == sku),
+            ProductsChanged::All => false,
+        })
+    };
+    shop.product("LAMP").await;
+    let body = json!({
+        "name": "A red lamp", "prices": [], "variant_of": "LAMP", "options": {"colour": "red"},
+    });
+    shop.call(Method::PUT, "LAMP-R", Some(&body)).await;
+    let path = shop.bring("LAMP-R", "image/png", &png(40, 30)).await;
+    // All that calls tell was told once this is.
+    wait_for("somebody listens", SOON, async || {
+        shop.product("MARK").await;
+        is_heard("MARK")
+    })
+    .await;
+    shop.product("LAST").await;
+    wait_for("all calls are told", SOON, async || is_heard("LAST")).await;
+    heard.lock().unwrap().clear();
+    let worker = Shop::start(stands, 1).await;
+    worker.is_ready().await;
+    assert_eq!(shop.settled(&path).await["status"], "ready");
+    wait_for("both are told", SOON, async || {
+        is_heard("LAMP-R") && is_heard("LAMP")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The catalog over HTTP, against real Postgres.
 
+mod backfill;
 mod bulk;
 mod contention;
 mod events;

@@ -82,6 +82,12 @@ impl Records {
         }
     }
 
+    /// Bytes that it holds memory for.
+    #[cfg(test)]
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
     fn give(&mut self) -> (u64, Record<'_>) {
         let number = self.before + 1;
         self.before += std::mem::take(&mut self.within);
@@ -137,6 +143,8 @@ mod tests {
         while let Some(record) = cutter.next(&mut &[][..]) {
             all.push(owned(record));
         }
+        let bytes_max = bytes_max + super::FIELDS_MAX * size_of::<usize>();
+        assert!(cutter.capacity_bytes() <= bytes_max, "memory is bounded");
         all
     }
 

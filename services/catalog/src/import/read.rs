@@ -275,3 +275,48 @@ pub(super) fn parse_product(line: &[u8]) -> Result<ProductDraft, Vec<Fault>> {
     let body: ProductBody = parse_json(line).map_err(|error| error.faults().to_vec())?;
     body.check(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cutter, Format, LINE_BYTES_MAX, Line};
+
+    fn capacity_bytes(cutter: &Cutter) -> usize {
+        match cutter {
+            Cutter::Ndjson(splitter) => splitter.capacity_bytes(),
+            Cutter::Csv(records, _) => records.capacity_bytes(),
+        }
+    }
+
+    #[test]
+    fn of_a_line_that_does_not_end_no_more_is_kept_than_a_line_may_have() {
+        let piece = "x".repeat(1 << 20);
+        // A field of CSV in quotes goes on over line feeds.
+        let lines = "x\n".repeat(1 << 19);
+        for (format, begin, piece, end) in [
+            (Format::Ndjson, "{\"name\": \"", &piece, "\"}\n"),
+            (Format::Csv, "name,", &piece, "\n"),
+            (Format::Csv, "\"name", &lines, "\"\n"),
+        ] {
+            let mut cutter = Cutter::new(format);
+            let pieces = [begin].into_iter().chain([piece.as_str(); 16]);
+            for piece in pieces {
+                let mut rest = piece.as_bytes();
+                let line = cutter.next(&mut rest, false).expect("it can be read");
+                assert!(line.is_none() && rest.is_empty(), "it is taken in");
+                let kept = capacity_bytes(&cutter);
+                assert!(kept <= 2 * LINE_BYTES_MAX, "{kept} bytes");
+            }
+            let line = cutter.next(&mut end.as_bytes(), false);
+            let refused = line.expect("it can be read").expect("it ends");
+            let Line {
+                number: 1,
+                parsed: Some(Err(faults)),
+                ..
+            } = refused
+            else {
+                panic!("it is refused, as the first line");
+            };
+            assert_eq!(faults[0].code, "too_long");
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod ops;
 mod process;
 mod products;
 mod reads;
+mod streams;
 mod support;
 mod tokens;
 mod tree;

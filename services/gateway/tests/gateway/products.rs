@@ -231,7 +231,7 @@ async fn changes_are_passed_on_with_the_catalogs_own_words() {
 }
 
 #[tokio::test]
-async fn an_import_is_streamed_through_and_bounded() {
+async fn an_import_of_any_pieces_is_passed_on_whole_and_bounded() {
     let catalog = Peer::start().await;
     catalog.say(
         "/internal/products/import",
@@ -375,7 +375,7 @@ async fn filters_and_languages_are_passed_on_and_have_copies_of_their_own() {
 }
 
 #[tokio::test]
-async fn an_export_is_streamed_through() {
+async fn an_export_is_passed_on_whole_in_the_form_that_is_asked_for() {
     let (gateway, catalog) = start().await;
     let body = "{\"sku\":\"a\"}\n".repeat(100_000);
     let canned = Canned {

@@ -281,13 +281,19 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) async fn start() -> Self {
         let state = Arc::<Mutex<PeerState>>::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new()
             .fallback(answer)
             .with_state(Arc::clone(&state));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let url = Self::serve(router).await;
         Self { url, state }
+    }
+
+    /// One that does what a test says instead; its URL.
+    pub(crate) async fn serve(router: Router) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
     }
 
     /// Answers `path` (with its query) so from now on.

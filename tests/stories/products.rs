@@ -101,6 +101,25 @@ async fn a_product_shows_its_variants_as_they_are_though_copies_are_believed_for
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_that_cannot_be_is_refused_with_its_place() {
+    let system = System::start().await;
+    let shop = system.client("shop", "storefront");
+    let long = "x".repeat(10_000);
+    for (q, code) in [
+        (long.as_str(), "too_long"),
+        ("%26+%7C+!", "not_searchable"),
+        ("%3C-%3E", "not_searchable"),
+        ("tea%00", "invalid_character"),
+    ] {
+        let (status, body) = shop.read(&format!("/v1/products?q={q}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{q:.20}: {body}");
+        let fault = &body["errors"][0];
+        let said = (&fault["pointer"], &fault["code"]);
+        assert_eq!(said, (&json!("query/q"), &json!(code)), "{q:.20}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_go_on_while_the_catalog_or_its_database_is_down_and_say_so() {
     let mut system = System::start().await;
     system

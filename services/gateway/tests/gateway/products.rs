@@ -375,6 +375,56 @@ async fn filters_and_languages_are_passed_on_and_have_copies_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_search_that_cannot_be_is_refused_with_its_place() {
+    let (gateway, catalog) = start().await;
+    let search = async |q: &str| {
+        let path = format!("/v1/products?q={q}");
+        let answer = gateway.call(Method::GET, &path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path:.80}");
+        let body = problem(answer).await;
+        let fault = &body["errors"][0];
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        [
+            text(&body["code"]),
+            text(&fault["pointer"]),
+            text(&fault["code"]),
+        ]
+    };
+    // What is too long or not even text does not get as far as the catalog.
+    for (q, code) in [
+        ("x".repeat(10_000), "too_long"),
+        ("x".repeat(201), "too_long"),
+        // Characters are counted, not bytes.
+        ("%C3%A4".repeat(201), "too_long"),
+        ("tea%00".to_owned(), "invalid_character"),
+    ] {
+        let refused = search(&q).await;
+        assert_eq!(refused, ["invalid_query", "query/q", code], "{q:.80}");
+    }
+    assert_eq!(catalog.seen().len(), 0);
+
+    // What words are, the catalog says.
+    let mut refused = Canned::problem(400, "invalid_query");
+    let mut body: Value = serde_json::from_str(&refused.body).unwrap();
+    body["errors"] =
+        json!([{"pointer": "query/q", "code": "not_searchable", "detail": "no words"}]);
+    refused.body = body.to_string();
+    catalog.say("/internal/products?q=%26+%7C+%21", refused);
+    assert_eq!(
+        search("%26+%7C+!").await,
+        ["invalid_query", "query/q", "not_searchable"]
+    );
+    let longest = "%C3%A4".repeat(200);
+    catalog.say(
+        &format!("/internal/products?q={longest}"),
+        Canned::json(&json!({"data": [], "next_cursor": null})),
+    );
+    let path = format!("/v1/products?q={longest}");
+    let answer = gateway.call(Method::GET, &path).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn an_export_is_passed_on_whole_in_the_form_that_is_asked_for() {
     let (gateway, catalog) = start().await;
     let body = "{\"sku\":\"a\"}\n".repeat(100_000);

@@ -1,4 +1,5 @@
-//! Whether prices by date reproduce what a real shop charged: every line of its invoices, quoted at its own moment.
+//! Whether prices by date reproduce what a real shop charged: every line of its invoices, quoted at its own moment. And
+//! whether its goods, odd as some of their names and codes are, are found.
 //!
 //! ```text
 //! cargo run -p steelyard-catalog --example retail_prices -- invoices.csv…
@@ -6,7 +7,8 @@
 //!
 //! Files as `cargo stack replay` reads them, not compressed: `InvoiceNo,StockCode,Description,Quantity,InvoiceDate,
 //! UnitPrice,CustomerID,Country`. Of each SKU, a run of lines with one price becomes a dated price; the catalog imports
-//! them, and quotes each line. Prints how many lines are reproduced, and why the others are not.
+//! them, is searched, and quotes each line. Prints what searches find, how many lines are reproduced, and why the others are
+//! not. Fails when a search misses what it must find.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -20,7 +22,7 @@ use serde_json::{Value, json};
 use steelyard_catalog::{Catalog, Config};
 use steelyard_domain::internal::{RESERVE_ORDERS_MAX, ReserveResponse, ReserveResult, paths};
 use steelyard_domain::ops::paths::QUOTES;
-use steelyard_domain::product::{ImportReport, PRICES_MAX};
+use steelyard_domain::product::{ImportReport, PRICES_MAX, Product, ProductPage};
 use steelyard_localstores::{Durability, Postgres, StoreOptions};
 use steelyard_runtime::client::Internal;
 use steelyard_runtime::config::{Env, Secret};
@@ -28,6 +30,31 @@ use steelyard_runtime::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "a token for services";
+
+/// What is searched for, and the SKUs that must be among the first twenty, if the files have them; the first of them at
+/// the top, if it is the code that was typed.
+const SEARCHES: [(&str, &[&str]); 16] = [
+    ("lantern", &["71053", "22464", "40016"]),
+    // Misspelt.
+    ("lantren", &["71053", "22464", "40016"]),
+    ("hangign haert t-light", &["85123A", "21733"]),
+    ("vintge bilboard", &["21071", "21068"]),
+    // Not typed to the end.
+    ("victorian glass t-li", &["22178"]),
+    ("children's spac", &["22972"]),
+    ("poppys play", &["22745", "22748"]),
+    // Codes, whole, begun, and in either case; the shop has both 85123A and 85123a.
+    ("85123a", &["85123A", "85123a"]),
+    ("8512", &["85123A", "85123a"]),
+    ("gift_0001", &["gift_0001_20", "gift_0001_50"]),
+    // Codes that are no goods.
+    ("POST", &["POST"]),
+    ("postage", &["POST", "DOT"]),
+    ("M", &["M", "m"]),
+    ("bank charges", &["BANK CHARGES"]),
+    ("amazon fee", &["AMAZONFEE"]),
+    ("love/hate & \"mug\"", &["21068"]),
+];
 
 /// A line of an invoice.
 struct Line {
@@ -108,6 +135,32 @@ async fn main() {
         report.errors.iter().take(5).collect::<Vec<_>>()
     );
 
+    let mut missed: Vec<String> = Vec::new();
+    for (q, expected) in SEARCHES {
+        let found = search(&client, q).await;
+        let shown: Vec<String> = found
+            .iter()
+            .take(5)
+            .map(|(sku, name)| format!("{sku} {name}"))
+            .collect();
+        println!(
+            "{q:?}: {} on the first page: {}",
+            found.len(),
+            shown.join("; ")
+        );
+        let known = expected.iter().filter(|sku| names.contains_key(**sku));
+        for sku in known {
+            if !found.iter().any(|(found, _)| found == sku) {
+                missed.push(format!("{q:?} does not find {sku} {}", names[sku]));
+            }
+            let first = found.first().map_or("nothing", |(sku, _)| sku.as_str());
+            if sku.eq_ignore_ascii_case(q) && !first.eq_ignore_ascii_case(q) {
+                missed.push(format!("{q:?} finds {first} before the code itself"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+
     let mut reproduced = 0;
     let mut why: BTreeMap<&str, usize> = BTreeMap::new();
     for part in lines.chunks(RESERVE_ORDERS_MAX) {
@@ -156,6 +209,21 @@ async fn import(client: &Internal, body: String) -> ImportReport {
         // The schema is being made.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The first page of what is found: SKUs and names.
+async fn search(client: &Internal, q: &str) -> Vec<(String, String)> {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("q", q)
+        .finish();
+    let path = format!("{}?{query}", paths::PRODUCTS);
+    let answer = client
+        .send(client.request(reqwest::Method::GET, &path))
+        .await
+        .unwrap();
+    let page: ProductPage = answer.json().await.unwrap();
+    let shown = |product: Product| (product.sku.as_str().to_owned(), product.name);
+    page.data.into_iter().map(shown).collect()
 }
 
 /// `2.50` and `2.5` are one price.

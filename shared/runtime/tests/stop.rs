@@ -25,7 +25,7 @@ fn work_that_is_left_behind_on_a_thread_holds_up_no_end() {
         let code = task_main(&TASK, None, async |_| {
             let (begun, has_begun) = tokio::sync::oneshot::channel();
             tokio::task::spawn_blocking(move || {
-                drop(begun.send(()));
+                let _ = begun.send(());
                 held.recv()
             });
             has_begun.await?;

@@ -1,4 +1,4 @@
-//! Imports many files and says how fast, in how much memory, and how soon it goes on after a `kill -9`:
+//! Imports many files and says how fast, in how much memory, and how soon it goes on after a `kill -9`; then packs them:
 //! `cargo run --release -p steelyard-documents --example import_at_size`, with Postgres installed. Makes 40,000 files of 50 KB
 //! (`--files`, `--kilobytes`), in zips with `--zips 8`, imports them by the `documents` binary from an S3 server in a
 //! process of its own into the same server, with Postgres beside it.
@@ -62,9 +62,9 @@ async fn main() -> anyhow::Result<()> {
     for killed in [false, true] {
         let database = steelyard_testkit::postgres().await;
         let pool = PgPool::connect(&database.url).await?;
-        let start = || {
+        let run = |command: &[&str]| {
             Command::new(&args.documents)
-                .args(["import", "s3://inbox/manifest.csv"])
+                .args(command)
                 .env("DATABASE_URL", &database.url)
                 .env("DOCUMENTS_BUCKET", "documents")
                 .env("AWS_REGION", "eu-central-1")
@@ -74,6 +74,7 @@ async fn main() -> anyhow::Result<()> {
                 .kill_on_drop(true)
                 .spawn()
         };
+        let start = || run(&["import", "s3://inbox/manifest.csv"]);
         if killed {
             let mut child = start()?;
             let half = i64::try_from(rows / 2)?;
@@ -105,6 +106,19 @@ async fn main() -> anyhow::Result<()> {
             usize::try_from(count)? == rows,
             "{count} documents of {rows}"
         );
+        if !killed {
+            // Their months are past: all are due.
+            let (began, mut child) = (Instant::now(), run(&["lifecycle"])?);
+            let (rss_kb, cpu_ms) = watch(&mut child).await?;
+            let ms = began.elapsed().as_millis().max(1);
+            let packed = "SELECT count(*) FROM documents.documents WHERE pack_id IS NOT NULL";
+            let packed: i64 = sqlx::query_scalar(packed).fetch_one(&pool).await?;
+            say(&format!(
+                "{packed} documents packed in {ms} ms: {}/s, {cpu_ms} ms of CPU, {} MB at most",
+                u128::try_from(packed)? * 1_000 / ms,
+                rss_kb / 1_000
+            ));
+        }
     }
     Ok(())
 }
@@ -147,7 +161,7 @@ fn make(folder: &Path, args: &Args) -> anyhow::Result<usize> {
             manifest,
             "{},invoice,S-{i:06},2026-{:02}-15,{key},{sha256}",
             i % 5_000,
-            1 + i % 10
+            1 + i % 6
         )?;
     }
     for zip in zips {

@@ -14,10 +14,54 @@ INSERT INTO listed
 SELECT label, name, sku FROM products, labels_listed(products) WHERE label LIKE '$%' ON CONFLICT DO NOTHING;
 
 -- What a category, attributes and prices have in common is asked of one index: two with the same condition Postgres would
--- not use together. What the one before it is good for, this one is, too: a release before this one misses nothing.
+-- not use together.
 CREATE INDEX products_listed_by_labels ON products USING gin (facets, (ARRAY[category]))
     WITH (gin_pending_list_limit = 64) WHERE variant_of IS NULL AND status = 'active';
+-- contracts: the one above begins with the same column
 DROP INDEX products_listed_by_facets;
+
+-- What a list filters by, beside the words: so a filtered search is asked of one index, and finds all that there is.
+CREATE FUNCTION labels_found(product products) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY(SELECT label FROM unnest(product.facets) AS label WHERE label NOT LIKE '$%=%')
+           || ('$category=' || coalesce(product.category, ''))
+$$;
+
+-- contracts: one of the same name, which begins with the same column, is made below
+DROP INDEX search_docs_by_word;
+ALTER TABLE search_docs ADD labels text[] NOT NULL DEFAULT '{}';
+UPDATE search_docs SET labels = labels_found(products) FROM products WHERE products.sku = search_docs.shown;
+CREATE INDEX search_docs_by_word ON search_docs USING gin (doc, labels) WITH (gin_pending_list_limit = 64);
+-- Words of names and values, which go before those of descriptions.
+CREATE INDEX search_docs_by_name ON search_docs USING gin (ts_filter(doc, '{a,b}')) WITH (gin_pending_list_limit = 64);
+
+CREATE FUNCTION doc_labelled() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT labels_found(products) INTO NEW.labels FROM products WHERE sku = NEW.shown;
+    NEW.labels := coalesce(NEW.labels, '{}');
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION docs_relabelled() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE search_docs SET labels = changed.labels
+    FROM (
+        SELECT shown.sku AS shown, doc.sku, shown.labels
+        FROM (
+            SELECT after.sku, labels_found(after) AS labels FROM after JOIN before USING (sku)
+            WHERE (after.facets, after.category) IS DISTINCT FROM (before.facets, before.category)
+        ) AS shown
+        CROSS JOIN LATERAL (
+            SELECT shown.sku UNION ALL SELECT sku FROM products WHERE variant_of = shown.sku
+        ) AS doc
+    ) AS changed
+    WHERE (search_docs.sku, search_docs.shown) = (changed.sku, changed.shown) AND search_docs.labels <> changed.labels;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER doc_labelled BEFORE INSERT OR UPDATE OF shown, doc ON search_docs
+    FOR EACH ROW EXECUTE FUNCTION doc_labelled();
+CREATE TRIGGER docs_relabelled AFTER UPDATE ON products
+    REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION docs_relabelled();
 
 -- A quarter of the products for sale, picked by chance, as search_docs has them: of a word that many have, enough are
 -- found here, and nobody needs to gather them all. Each tier lies together, so that what is read of it is little.
@@ -73,7 +117,7 @@ CREATE TRIGGER sample_removed AFTER DELETE ON search_docs
 INSERT INTO search_sample (tier, sku, shown, doc)
 SELECT sample_tier(sku), sku, shown, doc FROM search_docs WHERE active AND sample_tier(sku) IS NOT NULL;
 
--- Words of names and values, which go before those of descriptions; and all words, in the smaller tier.
+-- As of all; all words in the smaller tier only.
 CREATE INDEX search_sample_0_by_name ON search_sample_0 USING gin (ts_filter(doc, '{a,b}'))
     WITH (gin_pending_list_limit = 64);
 CREATE INDEX search_sample_1_by_name ON search_sample_1 USING gin (ts_filter(doc, '{a,b}'))

@@ -67,6 +67,8 @@ pub fn connect(url: &str, options: &PoolOptions) -> Result<PgPool, InvalidUrl> {
                 options.statement_max.as_millis().to_string(),
             ),
             ("plan_cache_mode", plans.to_owned()),
+            // One request has no use for all of the server; and the parts of a `UNION ALL` are read in turn.
+            ("max_parallel_workers_per_gather", "0".to_owned()),
         ])
         .disable_statement_logging();
     let pool = PgPoolOptions::new()

@@ -76,7 +76,7 @@ pub(crate) async fn facets(
     }
     Ok(Facets {
         products: all,
-        is_exact: all < COUNTED_MAX,
+        is_exact: all < COUNTED_MAX && hits.is_none_or(|hits| !hits.are_cut),
         categories,
         attributes,
     })

@@ -3,10 +3,10 @@
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::index::{label, price_labels};
-use super::read::{Filter, Position, later};
+use super::read::{Filter, Position, below, later};
 
-/// Lists that are asked together what they have in common with others.
-pub(super) const TOGETHER_MAX: usize = 64;
+/// Lists that are asked together what they have in common with others: the steps of any range of prices are fewer.
+pub(super) const TOGETHER_MAX: usize = 200;
 /// Lists that are read before it is tried with the whole shop.
 const READ_MAX: usize = 32;
 
@@ -70,6 +70,34 @@ impl Way {
             Self::Some(lists)
         }
     }
+}
+
+/// What a search is to find besides its words: of each of these sets, a label, as `search_docs` has them. What cannot be
+/// asked so is left out.
+pub(crate) async fn labels_asked(
+    pool: &PgPool,
+    filter: &Filter,
+) -> Result<Vec<Vec<String>>, sqlx::Error> {
+    let below = match &filter.category {
+        Some(category) => Some(below(pool, category).await?),
+        None => None,
+    };
+    let lists = match Way::of(filter, below.as_ref()) {
+        Way::All(lists) => vec![lists],
+        Way::Some(lists) => lists,
+        Way::Other => Vec::new(),
+    };
+    let labels = |lists| match lists {
+        Lists::Shop => None,
+        Lists::Categories(codes) => {
+            Some(codes.iter().map(|code| label("$category", code)).collect())
+        }
+        Lists::Labels(labels) => Some(labels),
+    };
+    let asked = lists.into_iter().filter_map(labels);
+    Ok(asked
+        .filter(|labels: &Vec<String>| labels.len() <= TOGETHER_MAX)
+        .collect())
 }
 
 /// What these lists begin with after the position: names and SKUs, in order, each once.
@@ -225,13 +253,18 @@ mod tests {
         // A whole tree is no list to look through.
         let way = Way::of(&filter(&["A"], None), Some(&below(400)));
         assert_eq!(way, Way::Some(vec![brand.clone()]));
-        let steps = Lists::Labels((72..=76).map(|step| format!("$GBP:{step}")).collect());
+        let steps = Lists::Labels((73..=76).map(|step| format!("$GBP:{step}")).collect());
         let way = Way::of(&filter(&["A"], Some(2)), Some(&below(1)));
         assert_eq!(
             way,
             Way::Some(vec![Lists::Categories(below(1)), brand, steps])
         );
+        // Any range of prices is.
         let way = Way::of(&filter(&[], Some(1_000_000)), None);
-        assert_eq!(way, Way::Other);
+        assert!(matches!(way, Way::Some(_)), "{way:?}");
+        let brands: Vec<String> = (0..300).map(|brand| brand.to_string()).collect();
+        let mut many = filter(&["A"], None);
+        many.attributes[0].1 = brands;
+        assert_eq!(Way::of(&many, Some(&below(400))), Way::Other);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::product::Product;
 
@@ -16,9 +18,6 @@ const FARTHER_EACH: i64 = 100;
 /// So many that match are few: they are read and put in order.
 const FEW_MAX: i64 = 1_000;
 
-/// What stands for all that matches where ranks are.
-const ALL: i64 = 1;
-
 type Page = Vec<(Position, Product)>;
 
 /// Where a product stands in what was asked for.
@@ -26,6 +25,7 @@ type Page = Vec<(Position, Product)>;
 struct Key {
     name: String,
     sku: String,
+    /// Of a hit; of a few, how many they are.
     rank: i64,
 }
 
@@ -113,7 +113,7 @@ impl Asked<'_> {
                     .push("SELECT page.* FROM unnest(")
                     .push_bind(below.clone());
                 query.push("::text[]) AS below (code) CROSS JOIN LATERAL (");
-                self.matching(query);
+                self.in_any_category(query);
                 query
                     .push(" AND category = below.code")
                     .push(by_name)
@@ -127,10 +127,14 @@ impl Asked<'_> {
         }
     }
 
-    /// What these lists have in common. Nobody knows how much that is: so a little is looked at first where it would be
-    /// found if it is much, then all of it where that is found if it is little.
+    /// What these lists have in common. If that is little, it is all found and put in order; if it is much, a page is full
+    /// after a look at a part of one list. Which of the two goes first is Postgres's guess, and no more than that.
     async fn in_common(&self, lists: Vec<Lists>) -> Result<Vec<Key>, sqlx::Error> {
         let limit = i64::from(self.limit);
+        let guessed_few = self.guessed().await? < FEW_MAX;
+        if guessed_few && let Some(found) = self.few().await? {
+            return Ok(found);
+        }
         let rows = LOOKED_AT_EACH * limit;
         let Some(lists) = sparsest(self.pool, lists, self.after, rows).await? else {
             return Ok(Vec::new());
@@ -139,17 +143,17 @@ impl Asked<'_> {
         if self.is_full(&found) {
             return Ok(found);
         }
-        let found = self
-            .keys(|query| self.few_or_farther(query, &lists))
-            .await?;
-        let is_all = found.first().is_some_and(|key| key.rank == ALL);
-        if is_all || self.is_full(&found) {
+        if !guessed_few && let Some(found) = self.few().await? {
+            return Ok(found);
+        }
+        let rows = FARTHER_EACH * limit;
+        let found = self.keys(|query| self.walk(query, &lists, rows)).await?;
+        if self.is_full(&found) {
             return Ok(found);
         }
         self.keys(|query| {
             query.push("WITH matching AS MATERIALIZED (");
             self.matching(query);
-            self.category(query);
             query
                 .push(") SELECT * FROM matching ORDER BY name, sku LIMIT ")
                 .push_bind(limit);
@@ -157,37 +161,37 @@ impl Asked<'_> {
         .await
     }
 
-    /// All that matches, if it is little; else what is farther down these lists.
-    fn few_or_farther(&self, query: &mut QueryBuilder<Postgres>, lists: &Lists) {
-        let limit = i64::from(self.limit);
-        query.push("WITH matching AS MATERIALIZED (");
-        self.matching(query);
-        self.category(query);
-        query
-            .push("), few AS MATERIALIZED (SELECT * FROM matching LIMIT ")
-            .push_bind(FEW_MAX);
-        query
-            .push("), known AS MATERIALIZED (SELECT count(*) < ")
-            .push_bind(FEW_MAX);
-        query
-            .push(
-                " AS all_of_them FROM few)
-                 SELECT * FROM (
-                     SELECT name, sku, ",
-            )
-            .push_bind(ALL)
-            .push(
-                "::bigint AS rank FROM few WHERE (SELECT all_of_them FROM known)
-                     UNION ALL
-                     (SELECT * FROM (",
-            );
-        self.walk(query, lists, FARTHER_EACH * limit);
-        query
-            .push(
-                ") AS walked WHERE NOT (SELECT all_of_them FROM known))
-                 ) AS found ORDER BY name, sku LIMIT ",
-            )
-            .push_bind(limit);
+    /// How many products Postgres thinks match.
+    async fn guessed(&self) -> Result<i64, sqlx::Error> {
+        let mut query = QueryBuilder::<Postgres>::new("EXPLAIN (FORMAT JSON) ");
+        self.matching(&mut query);
+        let plan: Json<Value> = query
+            .build_query_scalar()
+            .persistent(false)
+            .fetch_one(self.pool)
+            .await?;
+        let rows = plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_i64);
+        Ok(rows.unwrap_or(i64::MAX))
+    }
+
+    /// The first of all that matches, unless that is more than a few.
+    async fn few(&self) -> Result<Option<Vec<Key>>, sqlx::Error> {
+        let found = self
+            .keys(|query| {
+                query.push("WITH few AS MATERIALIZED (");
+                self.matching(query);
+                query
+                    .push(" LIMIT ")
+                    .push_bind(FEW_MAX)
+                    .push(
+                        ") SELECT name, sku, (SELECT count(*) FROM few) AS rank FROM few
+                           ORDER BY name, sku LIMIT ",
+                    )
+                    .push_bind(i64::from(self.limit));
+            })
+            .await?;
+        let is_all = found.first().is_none_or(|key| key.rank < FEW_MAX);
+        Ok(is_all.then_some(found))
     }
 
     /// What the filter takes of so many rows of these lists.
@@ -250,8 +254,13 @@ impl Asked<'_> {
         Ok(keys.into_iter().filter_map(entry).collect())
     }
 
-    /// The keys of what is asked for in any category, in no order.
+    /// The keys of what is asked for, in no order.
     fn matching(&self, query: &mut QueryBuilder<Postgres>) {
+        self.in_any_category(query);
+        self.category(query);
+    }
+
+    fn in_any_category(&self, query: &mut QueryBuilder<Postgres>) {
         query.push("SELECT name, sku, 0::bigint AS rank FROM products WHERE variant_of IS NULL");
         conditions(query, self.filter, self.viewer);
         later(query, self.after);

@@ -1,22 +1,43 @@
 //! Finding products.
 
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::product::Language;
 
 use super::meant::{Meant, Wanted};
 
-/// Products that a search finds: of more, those whose name or values have the words go first, as the sample gives them,
-/// then any.
+/// Products that a search finds by their words.
 const HITS_MAX: i64 = 1_000;
+/// Products that it finds by how their SKUs begin.
+const SKUS_MAX: i64 = 200;
+/// So many are few: all of them are read, in one go. By what the sample has of them, they are surely fewer than
+/// [`HITS_MAX`].
+const FEW_MAX: i64 = 500;
 /// What a SKU that was typed whole or in part is worth, beside a rank below a million.
 const SKU_RANK: i64 = 2_000_000;
 const SKU_PART_RANK: i64 = 1_000_000;
+
+/// Products that have the words in their name or values, and those that have them nowhere else than in descriptions.
+const NAMED: &str = "ts_filter(doc, '{a,b}') @@ meant.query";
+const DESCRIBED: &str = "doc @@ meant.query AND NOT (ts_filter(doc, '{a,b}') @@ meant.query)";
+
+/// Where a search looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    /// Whose stems count, too.
+    pub(crate) language: &'a Language,
+    /// Also what is not for sale.
+    pub(crate) all: bool,
+    /// Of each of these sets, what is shown has a label.
+    pub(crate) labels: &'a [Vec<String>],
+}
 
 /// What a search found, best first: the products that a list shows, with their ranks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hits {
     pub(crate) skus: Vec<String>,
     pub(crate) ranks: Vec<i64>,
+    /// There may be more, which were not looked for.
+    pub(crate) are_cut: bool,
 }
 
 impl Hits {
@@ -25,13 +46,18 @@ impl Hits {
         let Self {
             mut skus,
             mut ranks,
+            are_cut,
         } = self;
         let is_later = |(hit, &of): (&String, &i64)| (-of, hit.as_str()) > (-rank, sku);
         let first = skus.iter().zip(&ranks).position(is_later);
         let first = first.unwrap_or(skus.len());
         skus.drain(..first);
         ranks.drain(..first);
-        Self { skus, ranks }
+        Self {
+            skus,
+            ranks,
+            are_cut,
+        }
     }
 
     /// The first of them, and the others.
@@ -39,83 +65,158 @@ impl Hits {
         let Self {
             mut skus,
             mut ranks,
+            are_cut,
         } = self;
         let count = count.min(skus.len());
         let others = Self {
             skus: skus.split_off(count),
             ranks: ranks.split_off(count),
+            are_cut,
         };
-        (Self { skus, ranks }, others)
+        let best = Self {
+            skus,
+            ranks,
+            are_cut,
+        };
+        (best, others)
     }
 }
 
-/// Products of which all words are found, or whose SKU begins with the text. With `all`, also those that are not for
-/// sale.
+/// Products of which all words are found, or whose SKU begins with the text.
+///
+/// Of more than a thousand, those that have the words in their name or values go before those that have them in a
+/// description only; which of either, is chance.
 pub(crate) async fn find(
     pool: &PgPool,
     wanted: &Wanted,
-    language: &Language,
-    all: bool,
+    scope: Scope<'_>,
 ) -> Result<Hits, sqlx::Error> {
-    let Meant {
-        alternatives,
-        config,
-    } = wanted.meant(pool, language).await?;
-    let part = escaped(&wanted.text.to_lowercase());
-    let (skus, ranks) = sqlx::query_as(
-        "WITH meant AS (
-             -- Word after word: itself, its neighbours, and the stems of either.
-             SELECT string_agg('(' || word::text || ')', ' & ')::tsquery AS query
-             -- The same twice would cost the index twice.
-             FROM (SELECT CASE WHEN plain::text = stem::text THEN plain ELSE plain || stem END AS word
-                   FROM unnest($1::text[]) AS alternatives (words),
-                        to_tsquery('simple', words) AS plain,
-                        to_tsquery($2::regconfig, words) AS stem) AS words
-         ), named AS MATERIALIZED (
-             SELECT sku, coalesce(variant_of, sku) AS shown, status = 'active' AS active,
-                    CASE WHEN lower(sku) = lower($3) THEN $5::bigint ELSE $6::bigint END AS rank
-             FROM products WHERE lower(sku) COLLATE \"C\" LIKE $4 LIMIT $7
-         ), sampled AS MATERIALIZED (
-             -- One after the other, until there are enough.
-             SELECT sku, shown, doc FROM (
-                 SELECT sku, shown, doc FROM search_sample_0, meant
-                 WHERE ts_filter(doc, '{a,b}') @@ meant.query
-                 UNION ALL
-                 SELECT sku, shown, doc FROM search_sample_1, meant
-                 WHERE ts_filter(doc, '{a,b}') @@ meant.query
-                 UNION ALL
-                 SELECT sku, shown, doc FROM search_sample_0, meant
-                 WHERE doc @@ meant.query AND NOT ts_filter(doc, '{a,b}') @@ meant.query
-             ) AS tiers
-             -- There are no others than those for sale.
-             WHERE NOT $8 LIMIT $7
-         ), told AS MATERIALIZED (
-             -- As many as are missing: most often none.
-             SELECT sku, shown, doc FROM search_docs, meant
-             WHERE doc @@ meant.query AND (active OR $8) AND sku NOT IN (SELECT sku FROM sampled)
-             LIMIT (SELECT $7 - count(*) FROM sampled)
-         ), hits AS (
-             SELECT shown, rank FROM named WHERE active OR $8
+    let meant = wanted.meant(pool, scope.language).await?;
+    let mut query = QueryBuilder::<Postgres>::new("");
+    push_meant(&mut query, &meant);
+    push_skus(&mut query, &wanted.text);
+    if scope.all || !scope.labels.is_empty() {
+        push_docs(&mut query, scope);
+    } else {
+        push_sampled_docs(&mut query);
+    }
+    query
+        .push(
+            ", hits AS (
+                 SELECT shown, rank FROM named WHERE active OR ",
+        )
+        .push_bind(scope.all)
+        .push(
+            " UNION ALL
+                 SELECT shown, (1000000 * ts_rank('{0.1, 0.3, 0.6, 1.0}', doc, meant.query, 1))::bigint
+                 FROM docs, meant
+             )
+             SELECT coalesce(array_agg(shown ORDER BY rank DESC, shown), '{}'),
+                    coalesce(array_agg(rank ORDER BY rank DESC, shown), '{}'),
+                    (SELECT count(*) FROM docs) >= ",
+        )
+        .push_bind(HITS_MAX)
+        .push(" OR (SELECT count(*) FROM named) >= ")
+        .push_bind(SKUS_MAX)
+        .push(" FROM (SELECT shown, max(rank) AS rank FROM hits GROUP BY shown) AS best");
+    let query = query.build_query_as().persistent(false);
+    let (skus, ranks, are_cut) = query.fetch_one(pool).await?;
+    Ok(Hits {
+        skus,
+        ranks,
+        are_cut,
+    })
+}
+
+/// Word after word: itself, its neighbours, and the stems of either.
+fn push_meant(query: &mut QueryBuilder<Postgres>, meant: &Meant) {
+    query
+        .push(
+            "WITH meant AS (
+                 SELECT string_agg('(' || word::text || ')', ' & ')::tsquery AS query
+                 -- The same twice would cost the index twice.
+                 FROM (SELECT CASE WHEN plain::text = stem::text THEN plain ELSE plain || stem END AS word
+                       FROM unnest(",
+        )
+        .push_bind(meant.alternatives.clone())
+        .push("::text[]) AS alternatives (words), to_tsquery('simple', words) AS plain, to_tsquery(")
+        .push_bind(meant.config)
+        .push("::regconfig, words) AS stem) AS words)");
+}
+
+/// Products whose SKU begins with the text: the whole SKU is the first of them.
+fn push_skus(query: &mut QueryBuilder<Postgres>, text: &str) {
+    query
+        .push(
+            ", named AS MATERIALIZED (
+                 SELECT sku, coalesce(variant_of, sku) AS shown, status = 'active' AS active,
+                        CASE WHEN lower(sku) = ",
+        )
+        .push_bind(text.to_lowercase())
+        .push(" THEN ")
+        .push_bind(SKU_RANK)
+        .push("::bigint ELSE ")
+        .push_bind(SKU_PART_RANK)
+        .push("::bigint END AS rank FROM products WHERE lower(sku) COLLATE \"C\" LIKE ")
+        .push_bind(format!("{}%", escaped(&text.to_lowercase())))
+        .push(" ORDER BY lower(sku) COLLATE \"C\" LIMIT ")
+        .push_bind(SKUS_MAX)
+        .push(")");
+}
+
+/// Of all products, within the scope.
+fn push_docs(query: &mut QueryBuilder<Postgres>, scope: Scope<'_>) {
+    query.push(", docs AS MATERIALIZED (");
+    for (place, words) in [NAMED, DESCRIBED].into_iter().enumerate() {
+        if place > 0 {
+            query.push(" UNION ALL ");
+        }
+        // The index of all words has the labels, too.
+        query
+            .push("SELECT sku, shown, doc FROM search_docs, meant WHERE doc @@ meant.query AND ")
+            .push(words);
+        if !scope.all {
+            query.push(" AND active");
+        }
+        for labels in scope.labels {
+            query.push(" AND labels && ").push_bind(labels.clone());
+        }
+    }
+    query.push(" LIMIT ").push_bind(HITS_MAX).push(")");
+}
+
+/// Of all for sale. The parts of a `UNION ALL` are read one after the other, until there are enough (decision 48).
+fn push_sampled_docs(query: &mut QueryBuilder<Postgres>) {
+    query.push(format!(
+        ", sample AS MATERIALIZED (
+             SELECT sku, shown, doc FROM search_sample_0, meant WHERE {NAMED}
              UNION ALL
-             SELECT shown, (1000000 * ts_rank('{0.1, 0.3, 0.6, 1.0}', doc, meant.query, 1))::bigint
-             FROM (SELECT * FROM sampled UNION ALL SELECT * FROM told) AS docs, meant
-         )
-         SELECT coalesce(array_agg(shown ORDER BY rank DESC, shown), '{}'),
-                coalesce(array_agg(rank ORDER BY rank DESC, shown), '{}')
-         FROM (SELECT shown, max(rank) AS rank FROM hits GROUP BY shown ORDER BY rank DESC, shown LIMIT $7) AS best",
-    )
-    .bind(&alternatives)
-    .bind(config)
-    .bind(&wanted.text)
-    .bind(format!("{part}%"))
-    .bind(SKU_RANK)
-    .bind(SKU_PART_RANK)
-    .bind(HITS_MAX)
-    .bind(all)
-    .persistent(false)
-    .fetch_one(pool)
-    .await?;
-    Ok(Hits { skus, ranks })
+             SELECT sku, shown, doc FROM search_sample_1, meant WHERE {NAMED}
+             LIMIT {HITS_MAX}
+         ), described AS MATERIALIZED (
+             SELECT sku, shown, doc FROM search_sample_0, meant
+             WHERE (SELECT count(*) < {HITS_MAX} FROM sample) AND {DESCRIBED} LIMIT {HITS_MAX}
+         ), known AS MATERIALIZED (
+             -- The sample is a quarter, its smaller tier a sixteenth.
+             SELECT 4 * (SELECT count(*) FROM sample) + 16 * (SELECT count(*) FROM described) <= {FEW_MAX} AS are_few
+         ), docs AS MATERIALIZED (
+             SELECT sku, shown, doc FROM sample
+             UNION ALL
+             SELECT sku, shown, doc FROM search_docs, meant
+             WHERE (SELECT are_few FROM known) AND doc @@ meant.query AND active
+             AND sku NOT IN (SELECT sku FROM sample)
+             UNION ALL
+             SELECT sku, shown, doc FROM search_docs, meant
+             WHERE NOT (SELECT are_few FROM known) AND {NAMED} AND active AND sample_tier(sku) IS NULL
+             UNION ALL
+             SELECT sku, shown, doc FROM described WHERE NOT (SELECT are_few FROM known)
+             UNION ALL
+             SELECT sku, shown, doc FROM search_docs, meant
+             WHERE NOT (SELECT are_few FROM known) AND {DESCRIBED} AND active
+             AND sample_tier(sku) IS DISTINCT FROM 0
+             LIMIT {HITS_MAX}
+         )",
+    ));
 }
 
 /// A text that `LIKE` takes as it is.

@@ -11,5 +11,5 @@ mod meant;
 mod words;
 
 pub(crate) use document::{Facts, write};
-pub(crate) use find::{Hits, find};
+pub(crate) use find::{Hits, Scope, find};
 pub(crate) use meant::Wanted;

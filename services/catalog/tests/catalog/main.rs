@@ -4,6 +4,7 @@ mod backfill;
 mod bulk;
 mod contention;
 mod events;
+mod found;
 mod harness;
 mod import;
 mod kept;

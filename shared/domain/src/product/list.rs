@@ -24,7 +24,8 @@ pub struct ProductPage {
 pub struct Facets {
     /// Products that were counted.
     pub products: i64,
-    /// False when there are more than were counted (10,000): the counts are of that part.
+    /// False when there are more than were counted (10,000), or than a search looks at (1,000): the counts are of that
+    /// part.
     pub is_exact: bool,
     /// By category, most first, at most 50.
     pub categories: Vec<FacetCount>,

@@ -16,7 +16,7 @@ use crate::failure::of_sql;
 use crate::http::etag::tagged;
 use crate::http::{invalid_query, limit_of, opened, sealed};
 use crate::products::{self, Filter, Position, PriceFilter};
-use crate::search::{self, Wanted};
+use crate::search::{self, Scope, Wanted};
 
 /// The longest search.
 const QUERY_CHARS_MAX: usize = 200;
@@ -61,8 +61,13 @@ pub(crate) async fn list(
     let pool = app.reads()?;
     let hits = match &wanted {
         Some(wanted) => {
-            let language = viewer.language.as_ref().unwrap_or(app.language());
-            let found = search::find(pool, wanted, language, viewer.all).await;
+            let labels = products::labels_asked(pool, &filter).await;
+            let scope = Scope {
+                language: viewer.language.as_ref().unwrap_or(app.language()),
+                all: viewer.all,
+                labels: &labels.map_err(|error| of_sql(&error))?,
+            };
+            let found = search::find(pool, wanted, scope).await;
             Some(found.map_err(|error| of_sql(&error))?)
         }
         None => None,

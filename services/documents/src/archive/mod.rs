@@ -11,7 +11,7 @@
 //! All steps are a [tick](Archive::tick), which one process at a time takes and which may be taken again whenever.
 //!
 //! **Invariant:** a document lies under its own key, or in a pack, or both; never in neither before it is removed. Its own
-//! key is freed only after the pack was read back whole and the row knows where in it the document is.
+//! key is freed only after the pack was read back whole, the row knows where in it the document is, and the pack is still there.
 //!
 //! **Invariant:** whatever is read from a pack is compared with the SHA-256 that the row has had since before.
 //!
@@ -94,6 +94,8 @@ pub struct Ticked {
     pub packed: u64,
     /// Documents that cannot be packed, for their files are missing or others: somebody must look.
     pub faults: u64,
+    /// Packs that are gone from S3, or have another size than they had: somebody must look. Documents keep their own keys.
+    pub lost: u64,
     /// Packs that went into the cold class.
     pub chilled: u64,
     /// Documents that can be read again.
@@ -145,7 +147,7 @@ impl Archive {
         ] {
             metrics::counter!("documents_archive_total", "step" => what).increment(count);
         }
-        metrics::counter!("documents_archive_faults_total").increment(done.faults);
+        metrics::counter!("documents_archive_faults_total").increment(done.faults + done.lost);
         turn.end().await;
         Ok(done)
     }

@@ -102,9 +102,18 @@ impl LifecycleArgs {
                 "{} documents cannot be packed: see documents.archive_fault",
                 done.faults
             ));
-            return Ok(ExitCode::from(REFUSED));
         }
-        Ok(ExitCode::SUCCESS)
+        if done.lost > 0 {
+            show::out(&format!(
+                "{} packs are gone or have another size: see the log for their keys",
+                done.lost
+            ));
+        }
+        Ok(if done.faults + done.lost > 0 {
+            ExitCode::from(REFUSED)
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 }
 

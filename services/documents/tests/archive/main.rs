@@ -174,6 +174,43 @@ async fn whoever_changes_a_pack_or_takes_one_away_is_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_pack_that_is_gone_the_last_copies_stay() {
+    let (_s3, stand) = local().await;
+    let old = stand.some(OLD, 30).await;
+    let archive = stand.archive(options(Class::Standard));
+    tick(&archive, NOW).await;
+    let packs = stand.packs().await;
+    assert!(packs.len() >= 3);
+    // One goes while it waits for the cold, one afterwards, one is cut short.
+    for (_, key, _) in &packs[..2] {
+        stand.bucket.delete(key).await.unwrap();
+    }
+    let short = Bytes::from_static(b"PK");
+    let zip = Kept::new("application/zip");
+    stand.bucket.put(&packs[2].1, short, &zip).await.unwrap();
+    sqlx::query("UPDATE packs SET state = 'sealed' WHERE id = $1")
+        .bind(packs[0].0)
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+
+    let done = tick(&archive, NOW + LATER).await;
+    assert_eq!(done.lost, 3);
+    assert_eq!(stand.packs().await[0].2, "sealed");
+    let damaged: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM documents WHERE pack_id = ANY($1)")
+        .bind(packs[..3].iter().map(|pack| pack.0).collect::<Vec<_>>())
+        .fetch_all(&stand.pool)
+        .await
+        .unwrap();
+    assert!(damaged.len() >= 3);
+    assert_eq!(usize::try_from(done.shed).unwrap(), 30 - damaged.len());
+    for known in old.iter().filter(|known| damaged.contains(&known.id)) {
+        assert_eq!(stand.read(known).await.as_ref(), Some(&known.content));
+    }
+    assert_eq!(tick(&archive, NOW + LATER).await.lost, 3, "told each time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_while_a_pack_is_written_leaves_everything_where_it_was() {
     let (s3, stand) = local().await;
     let old = stand.some(OLD, 40).await;

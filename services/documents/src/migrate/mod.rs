@@ -8,7 +8,8 @@
 //! **Invariant:** the legacy table is only read, until somebody says `--clear`. Then a row is cleared only after its object was
 //! read back and compared, and only if its content is still what was moved: the comparison and the clearing are one statement.
 //!
-//! **Invariant:** a legacy id can be read at any time, from S3 if it is there, else from the table: [`Migration::read`].
+//! **Invariant:** a legacy id can be read at any time, from S3 if it is there, else from the table: [`Migration::read`]. What was
+//! packed since is read out of the table until that was cleared, then out of its pack.
 
 mod clear;
 mod config;
@@ -66,6 +67,9 @@ pub enum Error {
     /// S3.
     #[error(transparent)]
     S3(#[from] steelyard_objects::Error),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] crate::archive::Error),
     /// Another process is at this migration.
     #[error("another process is at this migration")]
     Busy,

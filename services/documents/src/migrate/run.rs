@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use steelyard_objects::Bucket;
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use super::config::Config;
 use super::legacy::{Legacy, LegacyRow, too_large};
 use super::moved::{self, Fault, Moved, Page, Progress};
 use super::{Error, Options};
+use crate::archive::{self, Archive, Availability};
 use crate::budget::Budget;
 use crate::import::{
     self, AWAY, FILE_BYTES_MAX, Row, Stored, Written, check, is_pdf, kept, uuid_v8,
@@ -54,6 +56,7 @@ pub struct Migration {
     pub(super) legacy: Legacy,
     pub(super) target: Bucket,
     pub(super) options: Options,
+    archive: Archive,
     config: Config,
     source: String,
     budget: Budget,
@@ -77,6 +80,8 @@ impl Migration {
             id: uuid_v8(hash.chain_update(&source)),
             legacy: Legacy::open(legacy, &config).await?,
             budget: Budget::new(options.files_bytes_max),
+            // Only asked for contents; nothing is brought back.
+            archive: Archive::new(pool.clone(), target.clone(), archive::Options::default()),
             pool,
             target,
             options,
@@ -134,11 +139,15 @@ impl Migration {
     /// The content of a legacy row, from S3 if it is there, else from the table.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Archived`]; see [`Error`] for others.
+    /// [`Error::Missing`], [`Error::Damaged`]; [`Error::Archived`] for what was cleared and lies in the cold; see [`Error`]
+    /// for others.
     pub async fn read(&self, legacy_id: &str) -> Result<Content, Error> {
         let missing = || Error::Missing(legacy_id.to_owned());
         if let Some(moved) = moved::moved(&self.pool, self.id, legacy_id).await? {
-            return self.read_moved(&moved).await;
+            return match self.read_moved(&moved).await {
+                Err(Error::Archived(_)) => self.read_archived(&moved).await,
+                read => read,
+            };
         }
         let content = self.legacy.content(legacy_id).await?;
         if let Some(bytes) = content.map_err(|_| missing())? {
@@ -150,6 +159,28 @@ impl Migration {
         // Moved and cleared between the two looks.
         let moved = moved::moved(&self.pool, self.id, legacy_id).await?;
         self.read_moved(&moved.ok_or_else(missing)?).await
+    }
+
+    /// What was moved and does not lie under its own key: out of the table while that still has it, else out of its pack.
+    async fn read_archived(&self, moved: &Moved) -> Result<Content, Error> {
+        if let Ok(Some(bytes)) = self.legacy.content(&moved.legacy_id).await? {
+            // Another content came after the move, and is nobody's document.
+            if Sha256::digest(&bytes).as_slice() == moved.sha256 {
+                return Ok(Content {
+                    bytes,
+                    origin: Origin::Table,
+                });
+            }
+        }
+        let now = OffsetDateTime::now_utc();
+        match self.archive.content(moved.document_id, now).await? {
+            Ok(bytes) => Ok(Content {
+                bytes,
+                origin: Origin::S3,
+            }),
+            Err(Availability::Removed) => Err(Error::Missing(moved.legacy_id.clone())),
+            Err(_) => Err(Error::Archived(moved.document_id)),
+        }
     }
 
     pub(super) async fn read_moved(&self, moved: &Moved) -> Result<Content, Error> {

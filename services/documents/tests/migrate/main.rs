@@ -9,11 +9,13 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::{AssertSqlSafe, PgPool};
+use steelyard_documents::archive::{self, Archive};
 use steelyard_documents::db;
 use steelyard_documents::migrate::{Config, Error, Migration, Options, Origin, Progress};
-use steelyard_objects::{Bucket, Kept, S3Config, S3Credentials};
+use steelyard_objects::{Bucket, Class, Kept, S3Config, S3Credentials};
 use steelyard_store::{PoolOptions, connect, migrate};
 use steelyard_testkit::{TestDatabase, TestS3, wait_for};
+use time::OffsetDateTime;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -319,6 +321,48 @@ async fn rows_are_cleared_when_told_and_only_what_is_still_what_was_moved() {
             0
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_archived_since_is_read_from_the_table_and_once_that_is_cleared_from_its_pack() {
+    let stand = Stand::new("bytea").await;
+    for id in 0..3 {
+        stand.insert(id, &pdf(&id.to_string())).await;
+    }
+    let migration = stand.migration().await;
+    assert_eq!(run(&migration).await.rows_moved, 3);
+    let options = archive::Options {
+        pack_bytes_min: 1,
+        class: Class::Standard,
+        ..archive::Options::default()
+    };
+    let lifecycle = Archive::new(stand.pool.clone(), stand.bucket.clone(), options);
+    // A day ago, so that the minutes for which a packed document stays under its own key are over.
+    let then = OffsetDateTime::now_utc() - time::Duration::days(1);
+    assert_eq!(lifecycle.tick(then, || true).await.unwrap().packed, 3);
+    let later = then + time::Duration::hours(1);
+    assert_eq!(lifecycle.tick(later, || true).await.unwrap().shed, 3);
+
+    let read = migration.read("1").await.unwrap();
+    assert_eq!((read.origin, read.bytes), (Origin::Table, pdf("1").into()));
+    // What came into the row after the move is no document.
+    sqlx::raw_sql("UPDATE shop.papers SET content = 'another' WHERE id = 2")
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+    let read = migration.read("2").await.unwrap();
+    assert_eq!((read.origin, read.bytes), (Origin::S3, pdf("2").into()));
+
+    let cleared = migration.clear(&CancellationToken::new()).await.unwrap();
+    assert_eq!((cleared.cleared, cleared.left), (2, 1));
+    let read = migration.read("1").await.unwrap();
+    assert_eq!((read.origin, read.bytes), (Origin::S3, pdf("1").into()));
+    sqlx::raw_sql("UPDATE packs SET storage_class = 'GLACIER'")
+        .execute(&stand.pool)
+        .await
+        .unwrap();
+    let cold = migration.read("1").await;
+    assert!(matches!(cold, Err(Error::Archived(_))), "{cold:?}");
 }
 
 fn command(stand: &Stand, config: &Path) -> Command {

@@ -108,6 +108,8 @@ pub const LIFECYCLE: Service = Service {
             actions: &[
                 "s3:GetObject",
                 "s3:PutObject",
+                // What comes back is tagged as it was.
+                "s3:PutObjectTagging",
                 "s3:DeleteObject",
                 "s3:AbortMultipartUpload",
                 "s3:RestoreObject",

@@ -27,6 +27,7 @@ mod contract;
 pub mod db;
 mod http;
 pub mod import;
+mod kept;
 mod kind;
 pub mod migrate;
 mod migration;

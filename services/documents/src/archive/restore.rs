@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use steelyard_objects::{Kept, Restored};
+use steelyard_objects::Restored;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::rows::{Filed, Pack, document, pack};
 use super::{Archive, Error, Ticked};
+use crate::kept::kept;
 
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 /// A document that is about to go is brought back for its full time again.
@@ -243,7 +244,7 @@ impl Archive {
         let content = self.read_packed(filed, pack).await?;
         let sha256: [u8; 32] = Sha256::digest(&content).into();
         let key = filed.object_key.as_deref().unwrap_or_default();
-        let kept = Kept::new("application/pdf");
+        let kept = kept(&filed.kind, filed.country.as_deref());
         self.bucket.put_hashed(key, content, sha256, &kept).await?;
         Ok(())
     }

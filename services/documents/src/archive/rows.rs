@@ -61,6 +61,8 @@ pub(super) async fn pack(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Pack>> 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(super) struct Filed {
     pub(super) id: Uuid,
+    pub(super) kind: String,
+    pub(super) country: Option<String>,
     pub(super) object_key: Option<String>,
     pub(super) sha256: Option<Vec<u8>>,
     pub(super) size_bytes: Option<i64>,
@@ -72,7 +74,7 @@ pub(super) struct Filed {
 
 pub(super) async fn document(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Filed>> {
     sqlx::query_as(
-        "SELECT id, object_key, sha256, size_bytes, pack_id, pack_offset, readable_until, removed_at
+        "SELECT id, kind, country, object_key, sha256, size_bytes, pack_id, pack_offset, readable_until, removed_at
          FROM documents WHERE id = $1",
     )
     .bind(id)

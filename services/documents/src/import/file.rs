@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use steelyard_objects::{Bucket, Kept};
+use steelyard_objects::Bucket;
 use steelyard_store::Backoff;
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use super::source::{Source, SourceError};
 use super::zips::{Trouble, Zips};
 use super::{Error, FILE_BYTES_MAX};
 use crate::budget::{Budget, Room};
+use crate::kept::kept;
 
 /// Files up to this size are read without asking first how large they are.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -70,7 +71,7 @@ impl Files {
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         check(row, &bytes, sha256).map_err(Trouble::Fault)?;
         let (key, size) = (row.object_key(), i64::try_from(bytes.len()));
-        let kept = kept(row);
+        let kept = kept(row.kind.as_str(), row.country.as_deref());
         let put = self.target.put_hashed(&key, bytes, sha256, &kept).await;
         // Whatever S3 refuses here is not the row's fault: key, size and hash are known to be right.
         put.map_err(|error| Trouble::Source(SourceError::S3(error)))?;
@@ -107,13 +108,6 @@ fn check(row: &Row, bytes: &[u8], sha256: [u8; 32]) -> Result<(), Fault> {
     } else {
         Err(Fault::new("not_a_pdf", "the file is no whole PDF"))
     }
-}
-
-/// How the file of a row is kept: as one that was issued here.
-pub(crate) fn kept(row: &Row) -> Kept {
-    let mut tags = vec![("kind", row.kind.as_str())];
-    tags.extend(row.country.as_deref().map(|country| ("country", country)));
-    Kept::new("application/pdf").tagged(&tags)
 }
 
 /// Whether bytes begin and end as a PDF does.

@@ -32,7 +32,7 @@ mod zips;
 use std::time::Duration;
 
 pub use fault::Fault;
-pub(crate) use file::{AWAY, Stored, is_pdf, kept};
+pub(crate) use file::{AWAY, Stored, is_pdf};
 pub use lines::LINE_BYTES_MAX;
 pub(crate) use manifest::{Row, Written, check, uuid_v8};
 pub(crate) use ranges::Ranges;

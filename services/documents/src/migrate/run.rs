@@ -20,9 +20,8 @@ use super::moved::{self, Fault, Moved, Page, Progress};
 use super::{Error, Options};
 use crate::archive::{self, Archive, Availability};
 use crate::budget::Budget;
-use crate::import::{
-    self, AWAY, FILE_BYTES_MAX, Row, Stored, Written, check, is_pdf, kept, uuid_v8,
-};
+use crate::import::{self, AWAY, FILE_BYTES_MAX, Row, Stored, Written, check, is_pdf, uuid_v8};
+use crate::kept::kept;
 use crate::turn::Turn;
 
 /// Passes of one run. Each after the first takes only what was committed behind the one before it.
@@ -292,9 +291,8 @@ impl Migration {
             return Ok(Err(fault));
         }
         let (key, bytes) = (row.object_key(), content.len());
-        self.target
-            .put_hashed(&key, content, sha256, &kept(&row))
-            .await?;
+        let kept = kept(row.kind.as_str(), row.country.as_deref());
+        self.target.put_hashed(&key, content, sha256, &kept).await?;
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         Ok(Ok(Some((row, Stored { key, bytes }))))
     }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use steelyard_objects::Kept;
 use steelyard_paper::{Pdf, Press, RenderError};
 use uuid::Uuid;
 
 use crate::db::Stored;
+use crate::kept::kept;
 use crate::model::{Document, Model};
 
 use super::store::File;
-
-const CONTENT_TYPE: &str = "application/pdf";
 
 /// Makes files of documents.
 #[derive(Debug, Clone)]
@@ -86,10 +84,7 @@ fn render(press: &Press, document: &Document) -> Result<Pdf, RenderError> {
 
 fn file(document: &Document, pdf: Pdf) -> File {
     File {
-        kept: Kept::new(CONTENT_TYPE).tagged(&[
-            ("kind", document.kind.as_str()),
-            ("country", document.country()),
-        ]),
+        kept: kept(document.kind.as_str(), Some(document.country())),
         stored: Stored {
             id: document.id,
             key: document.object_key(),

@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::LATER;
 use crate::ministack::Ministack;
-use crate::stand::{NOW, OLD, SOON, Stand, options, retention, tick};
+use crate::stand::{NOW, OLD, SOON, Stand, Told, options, retention, tick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_document_says_when_it_can_be_read_and_then_can_be() {
@@ -17,7 +17,11 @@ async fn a_cold_document_says_when_it_can_be_read_and_then_can_be() {
         Err(why) => return eprintln!("not run: {why}"),
     };
     let stand = Stand::new(ministack.bucket().await).await;
-    let old = stand.some(OLD, 10).await;
+    let french = Told {
+        country: Some("FR"),
+        ..OLD
+    };
+    let old = stand.some(french, 10).await;
     let archive = stand.archive(Options {
         pack_bytes: 1 << 20,
         ..options(Class::Glacier)
@@ -72,6 +76,13 @@ async fn a_cold_document_says_when_it_can_be_read_and_then_can_be() {
     .await;
     for known in [&old[3], &old[8]] {
         assert_eq!(stand.read(known).await.as_ref(), Some(&known.content));
+        // Tagged as when it was issued.
+        let tags = ministack.tags(&known.key).await;
+        let expected = [("country", "FR"), ("kind", "invoice")];
+        assert_eq!(
+            tags,
+            expected.map(|(name, is)| (name.to_owned(), is.to_owned()))
+        );
     }
     let until = Availability::Ready(Some(later + Duration::days(7)));
     // For some days all of the pack is there at once.

@@ -44,6 +44,25 @@ impl Ministack {
         Ok(ministack)
     }
 
+    /// The tags of an object of the bucket, in the order of their names. Signatures are not looked at.
+    pub(crate) async fn tags(&self, key: &str) -> Vec<(String, String)> {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/documents/{key}?tagging", self.url);
+        let answer = http.get(url).send().await.unwrap();
+        let tags = answer.error_for_status().unwrap().text().await.unwrap();
+        let text = |tag: &str, name: &str| {
+            let (_, rest) = tag.split_once(&format!("<{name}>")).unwrap();
+            rest.split('<').next().unwrap().to_owned()
+        };
+        let mut tags: Vec<_> = tags
+            .split("<Tag>")
+            .skip(1)
+            .map(|tag| (text(tag, "Key"), text(tag, "Value")))
+            .collect();
+        tags.sort();
+        tags
+    }
+
     pub(crate) async fn bucket(&self) -> Bucket {
         let bucket = Bucket::connect(config(self.url.clone(), "test", "test"), "documents").await;
         bucket.make().await.unwrap();

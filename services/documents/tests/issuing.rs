@@ -12,6 +12,7 @@ use stand::{SOON, Stand, event, order};
 use steelyard_documents::document_id;
 use steelyard_domain::event::OrderEventKind::{Cancelled, Confirmed, Returned, Shipped};
 use steelyard_einvoice::model::Invoice;
+use steelyard_objects::Kept;
 use steelyard_testkit::wait_for;
 
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -184,6 +185,32 @@ async fn an_order_that_does_not_add_up_is_parked_and_takes_no_number() {
     let rows = stand.settled(1).await;
     assert_eq!(rows[0].number, "RE-2026-000001");
     wait_for("it is parked", SOON, async || stand.parked().await == 1).await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_files_of_a_document_the_first_stays_and_its_row_tells_of_that() {
+    let mut stand = Stand::new().await;
+    let confirmed = event(&order("17850", "1"), Confirmed);
+    let id = document_id(confirmed.at, confirmed.event_id);
+    let key = format!("invoice/2026/11/17850/{id}.pdf");
+    // As a worker under another theme left it, which died before it told the row or is only slow.
+    let first = bytes::Bytes::from_static(b"%PDF-1.7 under another theme");
+    let kept = Kept::new("application/pdf");
+    let put = stand.bucket.put(&key, first.clone(), &kept);
+    put.await.unwrap();
+    stand.start().await;
+    stand.send(&[confirmed]).await;
+    let row = stand.settled(1).await.remove(0);
+    assert_eq!(row.object_key.as_ref(), Some(&key));
+    assert_eq!(row.sha256, Some(Sha256::digest(&first).to_vec()));
+    let there = stand.bucket.get(&key, FILE_BYTES_MAX).await.unwrap();
+    assert_eq!(there.body, first);
+    let told: (i64, Option<i32>) = sqlx::query_as("SELECT size_bytes, pages FROM documents")
+        .fetch_one(&stand.pool)
+        .await
+        .unwrap();
+    assert_eq!(told, (28, None));
     stand.stop().await;
 }
 

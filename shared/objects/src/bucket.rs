@@ -6,6 +6,7 @@ use std::ops::Range;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use base64::Engine as _;
@@ -163,20 +164,45 @@ impl Bucket {
         sha256: [u8; 32],
         kept: &Kept,
     ) -> Result<(), Error> {
+        let put = self.putting(key, body, sha256, kept);
+        put.send().await.map_err(|error| self.error(&error, key))?;
+        Ok(())
+    }
+
+    /// [`Bucket::put_hashed`] where nothing is yet; whether it was put. What is there stays.
+    ///
+    /// # Errors
+    /// See [`Bucket::put`].
+    pub async fn put_new(
+        &self,
+        key: &str,
+        body: Bytes,
+        sha256: [u8; 32],
+        kept: &Kept,
+    ) -> Result<bool, Error> {
+        let put = self.putting(key, body, sha256, kept).if_none_match("*");
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("PreconditionFailed") => Ok(false),
+            Err(error) => Err(self.error(&error, key)),
+        }
+    }
+
+    fn putting(
+        &self,
+        key: &str,
+        body: Bytes,
+        sha256: [u8; 32],
+        kept: &Kept,
+    ) -> PutObjectFluentBuilder {
         let length = i64::try_from(body.len()).unwrap_or(i64::MAX);
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.name)
-            .key(key)
-            .content_type(&kept.content_type)
+        let put = self.client.put_object().bucket(&self.name).key(key);
+        put.content_type(&kept.content_type)
             .set_cache_control(kept.cache_control.map(str::to_owned))
             .set_tagging(kept.tags.clone())
             .content_length(length)
             .checksum_sha256(STANDARD.encode(sha256))
-            .body(ByteStream::from(body));
-        put.send().await.map_err(|error| self.error(&error, key))?;
-        Ok(())
+            .body(ByteStream::from(body))
     }
 
     /// Gets an object whole.

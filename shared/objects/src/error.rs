@@ -101,6 +101,8 @@ fn classify(status: u16, code: &str, message: &str, bucket: &str, key: &str) -> 
             _,
             "SlowDown"
             | "RequestTimeout"
+            // Somebody else puts the same key at this moment.
+            | "ConditionalRequestConflict"
             | "InternalError"
             | "ExpiredToken"
             | "RequestTimeTooSkewed",
@@ -138,6 +140,7 @@ mod tests {
         let of = |status, code| classify(status, code, "", "media", "a");
         for (status, code) in [
             (503, "SlowDown"),
+            (409, "ConditionalRequestConflict"),
             (500, ""),
             (400, "ExpiredToken"),
             (400, "RequestTimeout"),

@@ -15,7 +15,7 @@
 //!
 //! | call | what |
 //! |---|---|
-//! | [`Bucket::put`], [`get`](Bucket::get), [`range`](Bucket::range), [`head`](Bucket::head) | one object, whole or in part, in memory and bounded |
+//! | [`Bucket::put`], [`put_new`](Bucket::put_new), [`get`](Bucket::get), [`range`](Bucket::range), [`head`](Bucket::head) | one object, whole or in part, in memory and bounded |
 //! | [`Bucket::begin`] | an object of many parts, each in memory, none of it there before all are |
 //! | [`Bucket::set_class`], [`restore`](Bucket::restore) | cold storage: into it, and back for some days |
 //! | [`Bucket::list`], [`delete`](Bucket::delete) | a page of keys; a key that is not there is deleted, too |

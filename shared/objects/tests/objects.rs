@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
+use sha2::{Digest as _, Sha256};
 use steelyard_objects::{
     Bucket, Class, Error, Head, Kept, PART_BYTES_MIN, Restored, S3Config, S3Credentials,
     SignedForm, SignedRequest, Upload,
@@ -35,6 +36,20 @@ async fn start() -> (TestS3, Bucket) {
     let server = s3(&["media"]).await;
     let bucket = Bucket::connect(config(&server, server.url()), "media").await;
     (server, bucket)
+}
+
+#[tokio::test]
+async fn where_something_is_nothing_new_is_put() {
+    let (_server, bucket) = start().await;
+    let kept = Kept::new("text/plain");
+    let put = async |body: &'static str| {
+        let sha256 = Sha256::digest(body).into();
+        let body = Bytes::from_static(body.as_bytes());
+        bucket.put_new("a", body, sha256, &kept).await.unwrap()
+    };
+    assert!(put("first").await);
+    assert!(!put("second").await);
+    assert_eq!(bucket.get("a", 10).await.unwrap().body, "first");
 }
 
 #[tokio::test]

@@ -14,11 +14,11 @@ pub struct Stored {
     pub sha256: [u8; 32],
     /// How many.
     pub size_bytes: i64,
-    /// Pages.
-    pub pages: i32,
+    /// Pages, if they were counted.
+    pub pages: Option<i32>,
 }
 
-/// Notes that files are stored. Whoever came first stands: the bytes are the same.
+/// Notes that files are stored. Whoever came first stands: they tell of the same bytes.
 ///
 /// # Errors
 /// Those of Postgres.

@@ -7,10 +7,11 @@
 //! |---|---|---|
 //! | before the commit | nothing: no number was taken | starts afresh |
 //! | after the commit | a number and its document, without a file | finds the inbox row, renders and stores |
-//! | after the file was stored | a file that the row does not know of | stores the same bytes again |
+//! | after the file was stored | a file that the row does not know of | finds it, and tells the row what it is |
 //! | after the row knows | all of it | is told so: `Done` |
 //!
-//! **Invariant:** a file is made of its row alone, so every attempt makes the same bytes.
+//! **Invariant:** a file is made of its row alone, so every attempt makes the same bytes under the same theme. Of two themes the
+//! file that was put first stays, for a file is only put where none is.
 //!
 //! **Invariant:** nothing takes a number that could not be made into a document: amounts are added up before. A theme
 //! that cannot render it parks the event; the document keeps its number, and a redrive makes the file.

@@ -90,7 +90,7 @@ fn file(document: &Document, pdf: Pdf) -> File {
             key: document.object_key(),
             sha256: Sha256::digest(&pdf.bytes).into(),
             size_bytes: i64::try_from(pdf.bytes.len()).unwrap_or(i64::MAX),
-            pages: i32::try_from(pdf.pages).unwrap_or(i32::MAX),
+            pages: i32::try_from(pdf.pages).ok(),
         },
         bytes: Bytes::from(pdf.bytes),
     }

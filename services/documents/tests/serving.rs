@@ -7,8 +7,9 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use stand::{SOON, Stand, event, order};
-use steelyard_domain::event::OrderEventKind::Confirmed;
+use steelyard_domain::event::OrderEventKind::{Cancelled, Confirmed, Shipped};
 use steelyard_domain::internal::ON_BEHALF_OF;
+use steelyard_einvoice::model::Invoice;
 use steelyard_testkit::wait_for;
 use uuid::Uuid;
 
@@ -291,6 +292,94 @@ async fn the_audit_of_files_is_only_added_to() {
         assert!(refused.contains("append-only"), "{change}: {refused}");
     }
     assert_eq!(audit(&stand).await.len(), 1);
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invoices_and_credit_notes_are_there_as_ubl_and_what_has_none_says_why() {
+    let mut stand = Stand::started().await;
+    let (kept, cancelled) = (order("17850", "1"), order("17850", "2"));
+    stand
+        .send(&[
+            event(&kept, Confirmed),
+            event(&kept, Shipped),
+            event(&cancelled, Confirmed),
+            event(&cancelled, Cancelled),
+        ])
+        .await;
+    let rows = stand.settled(4).await;
+    let of = |kind: &str| rows.iter().find(|row| row.kind == kind).unwrap();
+    let ubl = |row: &stand::Row, query: &str| format!("{LIST}/{}/ubl{query}", row.id);
+    let mut given = Vec::new();
+    for (kind, root) in [("invoice", "<Invoice "), ("credit_note", "<CreditNote ")] {
+        let row = of(kind);
+        let answer = call(&stand, &ubl(row, "?customer_id=17850")).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let headers = answer.headers();
+        assert_eq!(headers[header::CONTENT_TYPE], "application/xml");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+        let named = headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+        assert!(named.contains(&format!("{}.xml", row.number)), "{named}");
+        let said = answer.text().await.unwrap();
+        assert!(said.contains(root), "{said}");
+        // The same as what is checked against the official rules.
+        let model: sqlx::types::Json<Invoice> =
+            sqlx::query_scalar("SELECT model FROM models WHERE id = $1")
+                .bind(row.id)
+                .fetch_one(&stand.pool)
+                .await
+                .unwrap();
+        let expected = steelyard_einvoice::ubl::write(&model).unwrap();
+        assert_eq!(said.as_bytes(), expected);
+        given.push((row.id, "Jürgen".to_owned(), 0));
+    }
+    assert_eq!(audit(&stand).await, given);
+
+    let invoice = of("invoice");
+    let (status, _) = read(&stand, &ubl(invoice, "?customer_id=12345")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    // Its tax has two decimals, and none is cut off in a currency of three.
+    let mut model = steelyard_paper::sample::invoice(1);
+    model.currency = "BHD".parse().unwrap();
+    let error = steelyard_einvoice::ubl::write(&model).unwrap_err();
+    assert!(error.to_string().contains("BHD"), "{error}");
+    let finer = sqlx::query("UPDATE models SET model = $1::json WHERE id = $2");
+    let finer = finer.bind(serde_json::to_string(&model).unwrap());
+    finer.bind(invoice.id).execute(&stand.pool).await.unwrap();
+    let imported = "DELETE FROM models WHERE id = $1";
+    let removed = "UPDATE documents SET removed_at = now() WHERE id = $1";
+    for (row, statement, status, code, why) in [
+        (
+            of("delivery_note"),
+            None,
+            409,
+            "document_without_ubl",
+            "delivery note",
+        ),
+        (invoice, None, 409, "document_without_ubl", "BHD"),
+        (
+            invoice,
+            Some(imported),
+            409,
+            "document_without_ubl",
+            "elsewhere",
+        ),
+        (invoice, Some(removed), 410, "document_removed", "retention"),
+    ] {
+        if let Some(statement) = statement {
+            let change = sqlx::query(statement).bind(row.id);
+            change.execute(&stand.pool).await.unwrap();
+        }
+        let (told, problem) = read(&stand, &ubl(row, "")).await;
+        assert_eq!(
+            (told.as_u16(), &problem["code"]),
+            (status, &json!(code)),
+            "{why}: {problem}"
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(why), "{detail}");
+    }
+    assert_eq!(audit(&stand).await.len(), given.len());
     stand.stop().await;
 }
 

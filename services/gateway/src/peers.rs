@@ -128,11 +128,14 @@ pub(crate) fn down(peer: &'static str) -> HttpError {
 
 /// Those headers of an answer that say what it is and how long it may be kept.
 pub(crate) fn kept_headers(from: &HeaderMap) -> HeaderMap {
-    use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, VARY};
+    use axum::http::header::{
+        CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, VARY,
+    };
 
     let mut kept = HeaderMap::new();
     for name in [
         CACHE_CONTROL,
+        CONTENT_DISPOSITION,
         CONTENT_TYPE,
         ETAG,
         LAST_MODIFIED,

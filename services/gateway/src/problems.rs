@@ -64,6 +64,12 @@ const ENTRIES: &[Entry] = &[
         "Nothing: what is known of it is still listed.",
     ),
     (
+        "document_without_ubl",
+        409,
+        "The document cannot be written as UBL: it was imported, is a delivery note, or its currency is finer than EN 16931.",
+        "Fetch its file at /v1/documents/{id}/content.",
+    ),
+    (
         "documents_unavailable",
         503,
         "The documents service cannot be asked, or its database or store is away.",

@@ -39,4 +39,4 @@ pub use cold::{Class, Restored, Speed};
 pub use config::{CALL_MAX, S3Config, S3Credentials};
 pub use error::Error;
 pub use multipart::{PART_BYTES_MIN, PartedUpload};
-pub use presign::{PRESIGNED_MAX, SignedForm, SignedRequest, Upload};
+pub use presign::{PRESIGNED_MAX, SignedForm, SignedRequest, Upload, attachment};

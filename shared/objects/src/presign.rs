@@ -209,7 +209,9 @@ fn request(signed: &PresignedRequest) -> SignedRequest {
 }
 
 /// A download's name. What a header cannot carry as it is becomes `_`, and the whole name follows in RFC 8187's way.
-fn attachment(file_name: &str) -> String {
+/// `Content-Disposition` of a file that is saved under this name.
+#[must_use]
+pub fn attachment(file_name: &str) -> String {
     let plain: String = file_name
         .chars()
         .map(|c| match c {

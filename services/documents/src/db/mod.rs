@@ -13,7 +13,7 @@ mod store;
 pub use audit::{Given, write_down};
 pub use issue::{Asked, Issued, issue};
 pub use list::{Amount, Filter, Listed, get, list};
-pub use read::{Charged, invoices_of, without_file};
+pub use read::{Charged, invoices_of, model, without_file};
 pub use store::{Stored, stored};
 
 use sqlx::migrate::Migrator;

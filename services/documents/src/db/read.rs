@@ -47,6 +47,18 @@ pub async fn invoices_of(
     Ok(charged)
 }
 
+/// What a document says; nothing when it was made elsewhere.
+///
+/// # Errors
+/// Those of Postgres.
+pub async fn model(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Model>> {
+    let model: Option<Json<Model>> = sqlx::query_scalar("SELECT model FROM models WHERE id = $1")
+        .bind(id)
+        .fetch_optional(pool)
+        .await?;
+    Ok(model.map(|Json(model)| model))
+}
+
 type Row = (Uuid, String, String, Uuid, String, Json<Model>);
 
 /// Those of these documents that have no file yet.

@@ -8,6 +8,7 @@ mod documents;
 mod imports;
 mod query;
 mod restore;
+mod ubl;
 
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ pub(crate) fn routes(app: App, token: Secret) -> Router {
         .route(&one, get(documents::get))
         .route(&format!("{one}/content"), get(content::get))
         .route(&format!("{one}/restore"), post(restore::post))
+        .route(&format!("{one}/ubl"), get(ubl::get))
         .with_state(app);
     let routes = with_deadline(require_service_token(routes, token), ANSWER_MAX);
     envelope(routes, BODY_BYTES_MAX)

@@ -6,6 +6,7 @@ mod imports;
 mod list;
 mod read;
 mod restore;
+mod ubl;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .routes(allowed(app, READERS, routes!(list::list)))
         .routes(allowed(app, READERS, routes!(read::read)))
         .routes(allowed(app, READERS, routes!(content::content)))
+        .routes(allowed(app, READERS, routes!(ubl::ubl)))
         .routes(allowed(app, READERS, routes!(restore::restore)))
         .routes(allowed(app, READERS, routes!(bundles::ask)))
         .routes(allowed(app, READERS, routes!(bundles::show)))

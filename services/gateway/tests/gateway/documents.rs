@@ -101,6 +101,48 @@ async fn a_file_is_led_to_in_the_callers_name_and_nobody_keeps_the_way() {
 }
 
 #[tokio::test]
+async fn ubl_is_passed_on_by_its_name_in_the_callers_name() {
+    let (gateway, documents) = start().await;
+    let named = "attachment; filename=\"RE-1.xml\"; filename*=UTF-8''RE-1.xml";
+    let found = Canned {
+        status: 200,
+        headers: vec![
+            ("content-type", "application/xml".to_owned()),
+            ("content-disposition", named.to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ],
+        body: "<Invoice/>".to_owned(),
+    };
+    let internal = format!("/internal/documents/{ID}/ubl");
+    let own = format!("{internal}?customer_id=alice");
+    documents.say(&internal, found.clone());
+    documents.say(&own, found);
+    let path = format!("/v1/documents/{ID}/ubl");
+    for (sub, scope) in [("alice", "customer"), ("support", "orders:manage")] {
+        let answer = get(&gateway, sub, scope, &path).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        for (name, value) in [
+            ("content-type", "application/xml"),
+            ("content-disposition", named),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.headers()[name], value);
+        }
+        assert_eq!(answer.text().await.unwrap(), "<Invoice/>");
+        let seen = documents.seen().pop().unwrap();
+        assert_eq!(seen.headers["x-on-behalf-of"], sub);
+    }
+    documents.say(&own, Canned::problem(409, "document_without_ubl"));
+    let refused = problem(get(&gateway, "alice", "customer", &path).await).await;
+    assert_eq!(
+        (&refused["status"], &refused["code"]),
+        (&json!(409), &json!("document_without_ubl"))
+    );
+    let page = gateway.call(Method::GET, refused["type"].as_str().unwrap());
+    assert_eq!(page.send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn what_the_service_refuses_is_said_and_what_is_no_id_is_not_asked_for() {
     let (gateway, documents) = start().await;
     let internal = format!("/internal/documents/{ID}/content?customer_id=alice");

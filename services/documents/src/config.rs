@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steelyard_objects::{S3Config, S3Credentials};
-use steelyard_paper::Theme;
+use steelyard_paper::{Press, Theme};
 use steelyard_queue::{SqsConfig, SqsCredentials};
 use steelyard_runtime::config::{Env, Faults, Reader, Secret};
 use steelyard_runtime::http::Listen;
@@ -11,6 +11,7 @@ use steelyard_runtime::protection::TaskAgent;
 
 use crate::archive::Options;
 use crate::shop::Shop;
+use crate::theme::{At, InvalidPlace, Place};
 use crate::written;
 
 /// The port of the internal routes, when `LISTEN_ADDR` says nothing.
@@ -52,8 +53,9 @@ pub struct Config {
 pub struct Issuing {
     /// `SHOP`: who issues, on which terms, under which numbers. The path of a `shop.toml`, or its text.
     pub shop: Shop,
-    /// `THEME`: folder of the theme; the plain one when unset.
-    pub theme: Theme,
+    /// `THEME`: where the theme lies, a folder or `s3://bucket/prefix/`; the plain one when unset. `THEME_REFRESH`: how often
+    /// it is looked at, 1 s – 1 h, default 60 s.
+    pub theme: Place,
     /// `AWS_REGION`, `AWS_ENDPOINT_URL`.
     pub sqs: SqsConfig,
     /// `DOCUMENTS_QUEUE`: name of the FIFO queue that events come from.
@@ -156,6 +158,7 @@ impl Issuing {
     fn read(reader: &mut Reader<'_>, env: &Env, from: &str, sqs: SqsConfig) -> Option<Self> {
         let shop = written::read(reader, "SHOP", from, Shop::parse);
         let theme = theme(reader, env.get("THEME"));
+        let theme_refresh = theme_refresh(reader);
         let queue = fifo(reader, "DOCUMENTS_QUEUE");
         let dead_letters_queue = match env.get("DOCUMENTS_DEAD_LETTERS_QUEUE") {
             Some(_) => fifo(reader, "DOCUMENTS_DEAD_LETTERS_QUEUE"),
@@ -166,7 +169,10 @@ impl Issuing {
         let limits = limits(reader);
         Some(Self {
             shop: shop?,
-            theme: theme?,
+            theme: Place {
+                at: theme?,
+                refresh: theme_refresh,
+            },
             sqs,
             queue: queue?,
             dead_letters_queue: dead_letters_queue?,
@@ -197,14 +203,27 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
     limits
 }
 
-fn theme(reader: &mut Reader<'_>, folder: Option<&str>) -> Option<Theme> {
-    let Some(folder) = folder else {
-        return Some(Theme::plain());
-    };
-    let theme = Theme::read(folder.as_ref());
-    theme
-        .map_err(|error| reader.fault("THEME", error.to_string()))
-        .ok()
+/// A folder's theme is read whole here, and a faulty one is a fault; one in S3 may be away as S3 may.
+fn theme(reader: &mut Reader<'_>, from: Option<&str>) -> Option<At> {
+    let at = from.map_or(Ok(At::Plain), str::parse);
+    let checked = at
+        .map_err(|why: InvalidPlace| why.to_string())
+        .and_then(|at| {
+            if let At::Folder(folder) = &at {
+                let theme = Theme::read(folder).map_err(|error| error.to_string())?;
+                Press::new(theme).map_err(|error| error.to_string())?;
+            }
+            Ok(at)
+        });
+    checked.map_err(|why| reader.fault("THEME", why)).ok()
+}
+
+fn theme_refresh(reader: &mut Reader<'_>) -> Duration {
+    let refresh = reader.duration_or("THEME_REFRESH", Duration::from_secs(60));
+    if !(1..=3_600).contains(&refresh.as_secs()) {
+        reader.fault("THEME_REFRESH", "must lie between 1s and 1h");
+    }
+    refresh
 }
 
 /// A FIFO queue's name: a credit note must not overtake its invoice.

@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`config`], [`shop`] | settings; who issues, on which terms, under which numbers |
+//! | [`theme`] | how documents look, and how a changed theme comes into force |
 //! | [`worker`] | takes events from `documents.fifo` and makes documents of them |
 //! | `http` | lists, searches, and ways to the files, for the gateway |
 //! | [`db`] | the schema `documents`, partitioned by month |
@@ -36,6 +37,7 @@ pub mod preview;
 mod service;
 pub mod shop;
 pub mod stores;
+pub mod theme;
 mod turn;
 pub mod words;
 pub mod worker;

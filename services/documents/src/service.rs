@@ -4,8 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use steelyard_objects::Bucket;
-use steelyard_paper::{Press, RenderError};
+use steelyard_objects::{Bucket, S3Config};
 use steelyard_queue::{Consumer, ConsumerOptions, Handle, SqsTransport};
 use steelyard_runtime::config::Secret;
 use steelyard_runtime::http::{Doors, Health, Listen, OpenError};
@@ -20,7 +19,8 @@ use crate::bundle::{Bundles, Jobs};
 use crate::config::{Config, Issuing, Limits};
 use crate::db::{self, months};
 use crate::http;
-use crate::worker::{Printer, Worker, guarded_tap};
+use crate::theme::Themes;
+use crate::worker::{NO_THEME, Printer, THEME, Worker, guarded_tap};
 
 /// How long requests in hand may take after the stop.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(12);
@@ -49,9 +49,6 @@ pub enum Error {
     /// `DATABASE_URL` cannot be used.
     #[error("DATABASE_URL: {0}")]
     Database(#[from] InvalidUrl),
-    /// The theme's fonts cannot be used.
-    #[error("THEME: {0}")]
-    Theme(#[from] RenderError),
     /// A listener could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -82,20 +79,35 @@ pub struct Deps {
 #[derive(Debug)]
 struct Desk {
     issuing: Issuing,
+    themes: Themes,
     printer: Printer,
 }
 
 impl Desk {
-    fn open(issuing: &Issuing) -> Result<Self, Error> {
-        Ok(Self {
-            printer: Printer::new(Press::new(issuing.theme.clone())?),
+    async fn open(issuing: &Issuing, s3: &S3Config) -> Self {
+        let printer = Printer::default();
+        let mut themes = Box::pin(Themes::new(&issuing.theme, s3.clone(), printer.clone())).await;
+        // One that may be away is waited for behind the tap, and not here.
+        if !themes.is_far() {
+            themes.look().await;
+        }
+        Self {
             issuing: issuing.clone(),
-        })
+            themes,
+            printer,
+        }
     }
 
-    async fn consumer(self, pool: &PgPool, bucket: &Bucket) -> Consumer<Worker> {
-        let Self { issuing, printer } = self;
-        let tap = guarded_tap(pool.clone(), bucket.clone());
+    async fn consumer(self, pool: &PgPool, bucket: &Bucket) -> (Consumer<Worker>, Themes) {
+        let Self {
+            issuing,
+            themes,
+            printer,
+        } = self;
+        let tap = guarded_tap(pool.clone(), bucket.clone(), printer.clone());
+        if printer.press().is_none() {
+            tap.close(THEME, NO_THEME);
+        }
         let worker = Worker {
             pool: pool.clone(),
             shop: issuing.shop,
@@ -104,11 +116,12 @@ impl Desk {
             tap: tap.clone(),
         };
         let transport = std::sync::Arc::new(SqsTransport::connect(issuing.sqs).await);
-        Consumer::builder(transport, issuing.queue.as_str(), worker)
+        let consumer = Consumer::builder(transport, issuing.queue.as_str(), worker)
             .dead_letters(issuing.dead_letters_queue.as_str())
             .tap(tap)
             .options(consumer_options(&issuing.limits))
-            .build()
+            .build();
+        (consumer, themes)
     }
 }
 
@@ -116,7 +129,7 @@ impl Deps {
     /// The real parts. Postgres, S3 and SQS may be away.
     ///
     /// # Errors
-    /// A listener that cannot be opened, a URL that is none, a font that cannot be used.
+    /// A listener that cannot be opened, a URL that is none.
     pub async fn connect(config: &Config, metrics: Metrics) -> Result<Self, Error> {
         let options = PoolOptions {
             connections_max: config.database_connections_max,
@@ -142,7 +155,10 @@ impl Deps {
             public: Box::pin(Bucket::connect(config.s3_public(), &config.bucket)).await,
             service_token: config.service_token.clone(),
             agent: config.agent.clone(),
-            desk: config.issuing.as_ref().map(Desk::open).transpose()?,
+            desk: match &config.issuing {
+                Some(issuing) => Some(Box::pin(Desk::open(issuing, &config.s3)).await),
+                None => None,
+            },
         })
     }
 
@@ -176,11 +192,11 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         desk,
     } = deps;
     tracing::info!(api = %doors.addrs().api, admin = %doors.addrs().admin, "serving");
-    let consumer = match desk {
-        Some(desk) => Some(Box::pin(desk.consumer(database.pool(), &bucket)).await),
+    let (consumer, themes) = match desk {
+        Some(desk) => Some(Box::pin(desk.consumer(database.pool(), &bucket)).await).unzip(),
         None => {
             tracing::warn!("SHOP is not set: no documents are issued");
-            None
+            (None, None)
         }
     };
     let bundles = Bundles::new(queries.clone(), bucket.clone(), archive.clone());
@@ -220,6 +236,12 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         stop.run_until_cancelled(keep_months(&database)).await;
         Ok::<(), Error>(())
     };
+    let refresh = async {
+        if let Some(themes) = themes {
+            stop.run_until_cancelled(Box::pin(themes.keep())).await;
+        }
+        Ok::<(), Error>(())
+    };
     let bundle = async {
         jobs.run(&stop).await;
         Ok::<(), Error>(())
@@ -237,7 +259,7 @@ async fn work(deps: Deps, stop: CancellationToken) -> Result<(), Error> {
         Ok::<(), Error>(())
     };
     let tend = async { database.tend(served.clone()).await.map_err(Error::from) };
-    tokio::try_join!(issue, spare, serve, keep, bundle, tend)?;
+    tokio::try_join!(issue, spare, serve, keep, refresh, bundle, tend)?;
     queries.close().await;
     database.pool().close().await;
     Ok(())

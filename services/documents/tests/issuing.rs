@@ -13,6 +13,7 @@ use steelyard_documents::document_id;
 use steelyard_domain::event::OrderEventKind::{Cancelled, Confirmed, Returned, Shipped};
 use steelyard_einvoice::model::Invoice;
 use steelyard_objects::Kept;
+use steelyard_paper::{Press, Theme};
 use steelyard_testkit::wait_for;
 
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -211,6 +212,31 @@ async fn of_two_files_of_a_document_the_first_stays_and_its_row_tells_of_that() 
         .await
         .unwrap();
     assert_eq!(told, (28, None));
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_theme_in_s3_is_waited_for_and_nothing_is_printed_under_another() {
+    let mut stand = Stand::new().await;
+    stand.theme("s3://documents/themes/shop/");
+    stand.start().await;
+    stand.send(&[event(&order("17850", "1"), Confirmed)]).await;
+    let text = "[colours]\naccent = \"#aa0000\"\n";
+    let theme = bytes::Bytes::from_static(text.as_bytes());
+    let (key, kept) = ("themes/shop/theme.toml", Kept::new("text/plain"));
+    let put = stand.bucket.put(key, theme.clone(), &kept);
+    put.await.unwrap();
+    let row = stand.settled(1).await.remove(0);
+    let (model, language): (Json<Invoice>, String) =
+        sqlx::query_as("SELECT model, language FROM documents JOIN models USING (id)")
+            .fetch_one(&stand.pool)
+            .await
+            .unwrap();
+    let files = [("theme.toml".to_owned(), theme.to_vec())].into();
+    let theme = Theme::of_files("a theme".as_ref(), &files).unwrap();
+    let press = Press::new(theme).unwrap();
+    let expected = press.invoice(&model, &language).unwrap().bytes;
+    assert_eq!(row.sha256, Some(Sha256::digest(&expected).to_vec()));
     stand.stop().await;
 }
 

@@ -103,6 +103,8 @@ pub struct Listed {
     pub bytes: u64,
     /// When it was put.
     pub modified_at: Option<OffsetDateTime>,
+    /// Of its bytes: others, another one.
+    pub etag: Option<String>,
 }
 
 impl Bucket {
@@ -293,6 +295,7 @@ impl Bucket {
                 key: object.key?,
                 bytes: bytes_of(object.size),
                 modified_at: modified.and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok()),
+                etag: object.e_tag,
             })
         });
         Ok(listed.collect())

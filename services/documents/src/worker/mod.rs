@@ -38,6 +38,10 @@ pub use print::Printer;
 pub const POSTGRES: &str = "postgres";
 /// The breaker of S3.
 pub const S3: &str = "s3";
+/// The breaker of the theme, which may lie in S3.
+pub const THEME: &str = "theme";
+/// Why it is closed.
+pub const NO_THEME: &str = "no theme could be read yet";
 /// How long events wait when a dependency is away: the tap decides when they really go on.
 const AWAY_WAIT: Duration = Duration::from_secs(1);
 /// How long events wait after a lost race.
@@ -151,7 +155,9 @@ impl Worker {
     /// Makes and keeps the files of documents that have none yet; answers for which that cannot be done.
     async fn store(&self, documents: &[uuid::Uuid]) -> Result<print::Refused, Trouble> {
         let documents = db::without_file(&self.pool, documents).await?;
-        let print::Printed { files, mut refused } = self.printer.print(documents).await;
+        let printed = self.printer.print(documents).await;
+        let print::Printed { files, mut refused } =
+            printed.ok_or_else(|| Trouble::Away(THEME, NO_THEME.to_owned()))?;
         let put = store::put(&self.bucket, files).await;
         let (stored, not_taken) = put.map_err(|error| Trouble::Away(S3, error.to_string()))?;
         refused.extend(not_taken);
@@ -177,8 +183,12 @@ impl Worker {
 
 /// A tap that opens again when what it was closed for can do its part.
 #[must_use]
-pub fn guarded_tap(pool: PgPool, bucket: Bucket) -> Tap {
+pub fn guarded_tap(pool: PgPool, bucket: Bucket, printer: Printer) -> Tap {
     Tap::new()
+        .with_probe(THEME, move || {
+            let has_one = printer.press().is_some();
+            async move { has_one }
+        })
         .with_probe(POSTGRES, move || can_write(pool.clone()))
         .with_probe(S3, move || {
             let bucket = bucket.clone();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use steelyard_paper::{Pdf, Press, RenderError};
 use uuid::Uuid;
@@ -14,9 +15,9 @@ use crate::model::{Document, Model};
 
 use super::store::File;
 
-/// Makes files of documents.
-#[derive(Debug, Clone)]
-pub struct Printer(Arc<Press>);
+/// Makes files of documents under the theme that is in force; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Printer(Arc<RwLock<Option<Arc<Press>>>>);
 
 /// Which documents could not be rendered, and why.
 pub(super) type Refused = HashMap<Uuid, String>;
@@ -29,27 +30,42 @@ pub(super) struct Printed {
 }
 
 impl Printer {
-    /// A printer under this theme.
+    /// A printer under this theme. The default one has none yet, and prints nothing.
     #[must_use]
     pub fn new(press: Press) -> Self {
-        Self(Arc::new(press))
+        let printer = Self::default();
+        printer.take(press);
+        printer
     }
 
-    /// Renders all of them on a thread where it delays nobody.
-    pub(super) async fn print(&self, documents: Vec<Document>) -> Printed {
+    /// From now on under this theme; what is being printed is printed under the one before.
+    pub fn take(&self, press: Press) {
+        *self.0.write() = Some(Arc::new(press));
+    }
+
+    /// What it prints with, once it has a theme.
+    #[must_use]
+    pub fn press(&self) -> Option<Arc<Press>> {
+        self.0.read().clone()
+    }
+
+    /// Renders all of them on a thread where it delays nobody; nothing without a theme.
+    pub(super) async fn print(&self, documents: Vec<Document>) -> Option<Printed> {
         if documents.is_empty() {
-            return Printed::default();
+            return Some(Printed::default());
         }
-        let press = Arc::clone(&self.0);
+        let press = self.press()?;
         let ids: Vec<Uuid> = documents.iter().map(|document| document.id).collect();
         let printed = tokio::task::spawn_blocking(move || print(&press, documents)).await;
-        printed.unwrap_or_else(|panic| Printed {
-            refused: ids
-                .iter()
-                .map(|&id| (id, format!("rendering panicked: {panic}")))
-                .collect(),
-            ..Printed::default()
-        })
+        Some(printed.unwrap_or_else(|panic| {
+            Printed {
+                refused: ids
+                    .iter()
+                    .map(|&id| (id, format!("rendering panicked: {panic}")))
+                    .collect(),
+                ..Printed::default()
+            }
+        }))
     }
 }
 

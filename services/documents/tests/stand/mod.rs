@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use steelyard_chaosproxy::Proxy;
+use steelyard_documents::theme::Place;
 use steelyard_documents::{Config, Deps, run};
 use steelyard_domain::event::{OrderEvent, OrderEventKind};
 use steelyard_domain::id::{CustomerId, IdempotencyKey, OrderId};
@@ -115,6 +116,13 @@ impl Stand {
         let mut stand = Self::new().await;
         stand.start().await;
         stand
+    }
+
+    /// Its theme lies there from now on, and is looked at every second.
+    pub(crate) fn theme(&mut self, at: &str) {
+        let refresh = Duration::from_secs(1);
+        let at = at.parse().unwrap();
+        self.config.issuing.as_mut().unwrap().theme = Place { at, refresh };
     }
 
     pub(crate) async fn start(&mut self) {

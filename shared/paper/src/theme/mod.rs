@@ -5,6 +5,7 @@ mod settings;
 mod template;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -86,8 +87,26 @@ impl Theme {
     /// # Errors
     /// See [`ThemeError`]; nothing of a faulty theme is used.
     pub fn read(folder: &Path) -> Result<Self, ThemeError> {
+        let read = |name: &str, bytes_max| read_bounded(&folder.join(name), bytes_max);
+        Self::load(folder, &read)
+    }
+
+    /// The same of files that are in memory, by their names in the theme's folder; `place` stands in what is told of faults.
+    ///
+    /// # Errors
+    /// See [`ThemeError`].
+    pub fn of_files(place: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, ThemeError> {
+        let read = |name: &str, bytes_max| {
+            let file = files.get(name).ok_or("there is no such file")?;
+            bounded(file.len() as u64, bytes_max)?;
+            Ok(file.clone())
+        };
+        Self::load(place, &read)
+    }
+
+    fn load(folder: &Path, read: ReadFile<'_>) -> Result<Self, ThemeError> {
         let path = folder.join(FILE_NAME);
-        let text = read_bounded(&path, FILE_BYTES_MAX)
+        let text = read(FILE_NAME, FILE_BYTES_MAX)
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()))
             .map_err(|why| ThemeError::Unreadable {
                 path: path.clone(),
@@ -98,7 +117,7 @@ impl Theme {
             fault: Box::new(fault),
         })?;
         let assets = Assets {
-            folder,
+            read,
             path: &path,
             text: &text,
         };
@@ -127,9 +146,12 @@ impl Theme {
     }
 }
 
+/// The bytes of a file in the theme's folder, unless they are more than so many.
+type ReadFile<'a> = &'a dyn Fn(&str, u64) -> Result<Vec<u8>, String>;
+
 /// The files that a theme names.
 struct Assets<'a> {
-    folder: &'a Path,
+    read: ReadFile<'a>,
     path: &'a Path,
     text: &'a str,
 }
@@ -142,8 +164,7 @@ impl Assets<'_> {
     ) -> Result<T, ThemeError> {
         let name = file.get_ref();
         let loaded = if Path::new(name).is_relative() && !name.contains("..") {
-            read_bounded(&self.folder.join(name), ASSET_BYTES_MAX)
-                .and_then(|bytes| read(name, bytes))
+            (self.read)(name, ASSET_BYTES_MAX).and_then(|bytes| read(name, bytes))
         } else {
             Err("must lie in the theme's folder".to_owned())
         };
@@ -170,8 +191,13 @@ fn place(text: &str, span: Range<usize>) -> (usize, usize) {
 
 fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > bytes_max {
-        return Err(format!("has {size} bytes, at most {bytes_max} are read"));
-    }
+    bounded(size, bytes_max)?;
     fs::read(path).map_err(|error| error.to_string())
+}
+
+fn bounded(bytes: u64, bytes_max: u64) -> Result<(), String> {
+    if bytes > bytes_max {
+        return Err(format!("has {bytes} bytes, at most {bytes_max} are read"));
+    }
+    Ok(())
 }

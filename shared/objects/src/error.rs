@@ -64,6 +64,12 @@ impl Error {
             Self::NotFound(_) | Self::TooLarge { .. } | Self::Refused { .. } => false,
         }
     }
+
+    /// Whether the object is of a class that is not read at once, and nobody had it restored.
+    #[must_use]
+    pub fn is_cold(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "InvalidObjectState")
+    }
 }
 
 /// Sorts an error of the SDK; `key` is empty when the call is about the bucket.

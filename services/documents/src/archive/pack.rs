@@ -22,7 +22,8 @@ const FILES_MAX: usize = 8;
 const FILES_BYTES_MAX: u64 = 32 << 20;
 /// Rows of one question.
 const PAGE_ROWS: i64 = 500;
-/// A file this large is not packed: it is cold enough by itself.
+/// A file this large is not packed: it would gain nothing, and fill the memory. It stays under its own key, warm unless a rule of
+/// the bucket moves it.
 const FILE_BYTES_MAX: i64 = 32 << 20;
 /// How long a document stays under its own key after it was packed: longer than a presigned URL holds.
 const GRACE: time::Duration = time::Duration::minutes(10);
@@ -425,7 +426,7 @@ impl Filling {
 }
 
 /// The first day that is still warm: documents of months that ended before `warm_months` whole months are cold.
-fn warm_since(today: Date, warm_months: u8) -> Date {
+pub(super) fn warm_since(today: Date, warm_months: u8) -> Date {
     let mut month = first_of(today.year(), today.month());
     for _ in 0..warm_months {
         let before = month.previous_day().unwrap_or(Date::MIN);

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use steelyard_objects::Restored;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
+use super::pack::warm_since;
 use super::rows::{Filed, Pack, document, pack};
 use super::{Archive, Error, Ticked};
 use crate::kept::kept;
@@ -33,6 +34,13 @@ pub enum Availability {
     Unmade,
 }
 
+/// Whether somebody waits for a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    No,
+    Yes,
+}
+
 impl Archive {
     /// Whether a document can be read at `now`. Asks the database only.
     ///
@@ -54,6 +62,12 @@ impl Archive {
             .map_or(Availability::Archived, Availability::Restoring))
     }
 
+    /// Whether a document of this day may lie in the cold under its own key. Past the warm months a rule of the bucket may have moved
+    /// it there, of which no row knows.
+    pub(crate) fn may_be_cold(&self, issued_on: Date, now: OffsetDateTime) -> bool {
+        issued_on < warm_since(now.date(), self.options.warm_months)
+    }
+
     /// Makes a document readable for as long as `least` at least, if that takes no restore: out of a pack whose class is read at
     /// once, it is brought back. Else says why not.
     ///
@@ -66,6 +80,9 @@ impl Archive {
         least: time::Duration,
     ) -> Result<Availability, Error> {
         let filed = self.filed(id).await?;
+        if self.is_old_and_single(&filed, now) {
+            return self.single(&filed, now, Asked::No).await;
+        }
         if let Some(known) = known(&filed, now + least) {
             return Ok(known);
         }
@@ -88,7 +105,10 @@ impl Archive {
     ) -> Result<Result<Bytes, Availability>, Error> {
         let filed = self.filed(id).await?;
         match known(&filed, now + ENDS_SOON) {
-            Some(Availability::Ready(_)) => Ok(Ok(self.read_own(&filed).await?)),
+            Some(Availability::Ready(_)) => match self.read_own(&filed).await {
+                Err(Error::S3(error)) if error.is_cold() => Ok(Err(Availability::Archived)),
+                read => Ok(Ok(read?)),
+            },
             Some(other) => Ok(Err(other)),
             None => {
                 let pack = self.pack_of(&filed).await?;
@@ -107,6 +127,9 @@ impl Archive {
     /// See [`Error`].
     pub async fn restore(&self, id: Uuid, now: OffsetDateTime) -> Result<Availability, Error> {
         let filed = self.filed(id).await?;
+        if self.is_old_and_single(&filed, now) {
+            return self.single(&filed, now, Asked::Yes).await;
+        }
         let soon = now + ENDS_SOON;
         if let Some(known) = known(&filed, soon) {
             return Ok(known);
@@ -191,14 +214,7 @@ impl Archive {
             });
         }
         let speed = self.options.speed;
-        let days = self
-            .options
-            .readable
-            .as_secs()
-            .div_ceil(SECONDS_A_DAY)
-            .max(1);
-        let days = i32::try_from(days).unwrap_or(i32::MAX);
-        self.bucket.restore(&pack.key, days, speed).await?;
+        self.bucket.restore(&pack.key, self.days(), speed).await?;
         let expected = now + pack.class.restore_max(speed);
         sqlx::query(
             "UPDATE packs SET restore_requested_at = $2, restore_expected_at = $3 WHERE id = $1",
@@ -209,6 +225,46 @@ impl Archive {
         .execute(&self.pool)
         .await?;
         Ok(Restored::Ongoing)
+    }
+
+    /// For how long S3 is to hold a copy of what it restores.
+    fn days(&self) -> i32 {
+        let readable = self.options.readable.as_secs();
+        i32::try_from(readable.div_ceil(SECONDS_A_DAY).max(1)).unwrap_or(i32::MAX)
+    }
+
+    fn is_old_and_single(&self, filed: &Filed, now: OffsetDateTime) -> bool {
+        filed.pack_id.is_none()
+            && filed.object_key.is_some()
+            && filed.removed_at.is_none()
+            && self.may_be_cold(filed.issued_on, now)
+    }
+
+    /// Whether a document under its own key can be read, as S3 has it; with [`Asked::Yes`] it is restored if it has to be.
+    async fn single(
+        &self,
+        filed: &Filed,
+        now: OffsetDateTime,
+        asked: Asked,
+    ) -> Result<Availability, Error> {
+        let key = filed.object_key.as_deref().unwrap_or_default();
+        let head = self.bucket.head(key).await?;
+        let head = head.ok_or_else(|| Error::Damaged {
+            key: key.to_owned(),
+            why: "it is gone".to_owned(),
+        })?;
+        if head.class.is_instant() || head.restored == Restored::Ready {
+            return Ok(Availability::Ready(None));
+        }
+        let speed = self.options.speed;
+        match (head.restored, asked) {
+            (Restored::Never, Asked::No) => return Ok(Availability::Archived),
+            (Restored::Never, Asked::Yes) => self.bucket.restore(key, self.days(), speed).await?,
+            _ => {}
+        }
+        // S3 does not say when it was asked, so this is later than it will be.
+        let expected = now + head.class.restore_max(speed);
+        Ok(Availability::Restoring(expected))
     }
 
     /// Puts a document of a pack that can be read under its own key, and answers until when it stays.

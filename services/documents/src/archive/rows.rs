@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 use steelyard_objects::Class;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 /// A pack that is sealed and not removed.
@@ -63,6 +63,7 @@ pub(super) struct Filed {
     pub(super) id: Uuid,
     pub(super) kind: String,
     pub(super) country: Option<String>,
+    pub(super) issued_on: Date,
     pub(super) object_key: Option<String>,
     pub(super) sha256: Option<Vec<u8>>,
     pub(super) size_bytes: Option<i64>,
@@ -74,7 +75,7 @@ pub(super) struct Filed {
 
 pub(super) async fn document(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Filed>> {
     sqlx::query_as(
-        "SELECT id, kind, country, object_key, sha256, size_bytes, pack_id, pack_offset, readable_until, removed_at
+        "SELECT id, kind, country, issued_on, object_key, sha256, size_bytes, pack_id, pack_offset, readable_until, removed_at
          FROM documents WHERE id = $1",
     )
     .bind(id)

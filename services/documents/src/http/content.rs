@@ -31,8 +31,11 @@ pub(super) async fn get(
     let (Some(key), Some(sha256)) = (&found.object_key, &found.sha256) else {
         return Err(pending());
     };
-    // A row of one that is archived or was removed says so; all others are not looked at twice.
-    if found.pack_id.is_some() || found.removed_at.is_some() {
+    // A row of one that is archived or was removed says so, and of old ones S3 is asked; all others are not looked at twice.
+    if found.pack_id.is_some()
+        || found.removed_at.is_some()
+        || app.archive.may_be_cold(found.issued_on, now)
+    {
         let fetched = app.archive.fetch(found.id, now, URL_GOOD).await;
         readable(fetched.map_err(of_archive)?)?;
     }

@@ -145,6 +145,7 @@ impl Migration {
         if let Some(moved) = moved::moved(&self.pool, self.id, legacy_id).await? {
             return match self.read_moved(&moved).await {
                 Err(Error::Archived(_)) => self.read_archived(&moved).await,
+                Err(Error::S3(error)) if error.is_cold() => self.read_archived(&moved).await,
                 read => read,
             };
         }

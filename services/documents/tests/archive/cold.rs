@@ -1,6 +1,6 @@
 //! Classes that are not read at once, as an emulator has them: two seconds are its hours.
 
-use steelyard_documents::archive::{Availability, Held, Hold, Options};
+use steelyard_documents::archive::{Availability, Error, Held, Hold, Options};
 use steelyard_objects::Class;
 use steelyard_testkit::wait_for;
 use time::macros::datetime;
@@ -88,6 +88,44 @@ async fn a_cold_document_says_when_it_can_be_read_and_then_can_be() {
     // For some days all of the pack is there at once.
     assert_eq!(archive.restore(old[0].id, later).await.unwrap(), until);
     assert_eq!(stand.read(&old[0]).await.as_ref(), Some(&old[0].content));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_document_that_a_rule_moved_into_the_cold_is_told_of_and_restored() {
+    let ministack = match Ministack::start().await {
+        Ok(ministack) => ministack,
+        Err(why) => return eprintln!("not run: {why}"),
+    };
+    let stand = Stand::new(ministack.bucket().await).await;
+    let old = stand.some(OLD, 2).await;
+    let archive = stand.archive(options(Class::Standard));
+    let least = Duration::minutes(10);
+    let fetch = async |id| archive.fetch(id, NOW, least).await.unwrap();
+    let cold = &old[0];
+    stand
+        .bucket
+        .set_class(&cold.key, Class::Glacier)
+        .await
+        .unwrap();
+    assert_eq!(fetch(cold.id).await, Availability::Archived);
+    assert_eq!(fetch(old[1].id).await, Availability::Ready(None));
+
+    let expected = Availability::Restoring(NOW + Duration::hours(5));
+    assert_eq!(archive.restore(cold.id, NOW).await.unwrap(), expected);
+    let then = fetch(cold.id).await;
+    assert!(
+        then == expected || then == Availability::Ready(None),
+        "{then:?}"
+    );
+    wait_for("it can be read", SOON, async || {
+        fetch(cold.id).await == Availability::Ready(None)
+    })
+    .await;
+    assert_eq!(stand.read(cold).await.as_ref(), Some(&cold.content));
+
+    stand.bucket.delete(&old[1].key).await.unwrap();
+    let gone = archive.fetch(old[1].id, NOW, least).await;
+    assert!(matches!(gone, Err(Error::Damaged { .. })), "{gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,20 @@
 //! Archived documents, as the gateway asks for them.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "archive/ministack.rs"]
+mod ministack;
 mod stand;
 
+use ministack::Ministack;
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
-use stand::{Stand, event, order};
+use stand::{SOON, Stand, event, order};
 use steelyard_documents::archive::{Archive, Options};
 use steelyard_domain::event::OrderEventKind::Confirmed;
 use steelyard_domain::internal::ON_BEHALF_OF;
+use steelyard_objects::Class;
+use steelyard_testkit::wait_for;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -17,6 +23,12 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 /// A service with one invoice of past months that was packed, and is no longer under its own key.
 async fn packed() -> (Stand, Uuid, Vec<u8>) {
     let stand = Stand::started().await;
+    let (archive, id, content) = packed_into(&stand, Options::default().class).await;
+    drop(archive);
+    (stand, id, content)
+}
+
+async fn packed_into(stand: &Stand, class: Class) -> (Archive, Uuid, Vec<u8>) {
     let now = OffsetDateTime::now_utc();
     let mut confirmed = event(&order("17850", "1"), Confirmed);
     confirmed.at = now - Duration::days(150);
@@ -26,6 +38,7 @@ async fn packed() -> (Stand, Uuid, Vec<u8>) {
     let file = stand.bucket.get(&key, FILE_BYTES_MAX).await.unwrap();
     let options = Options {
         pack_bytes_min: 1,
+        class,
         ..Options::default()
     };
     let archive = Archive::new(stand.pool.clone(), stand.bucket.clone(), options);
@@ -36,7 +49,7 @@ async fn packed() -> (Stand, Uuid, Vec<u8>) {
     let later = archive.tick(then + Duration::hours(1), || true).await;
     assert_eq!(later.unwrap().shed, 1);
     assert!(stand.bucket.head(&key).await.unwrap().is_none());
-    (stand, row.id, file.body.to_vec())
+    (archive, row.id, file.body.to_vec())
 }
 
 async fn call(stand: &Stand, method: Method, path: &str) -> reqwest::Response {
@@ -123,6 +136,58 @@ async fn what_lies_in_the_cold_is_refused_until_it_was_asked_for() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let fetched = http.get(url).send().await.unwrap();
     assert_eq!(fetched.bytes().await.unwrap(), content);
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_the_cold_it_comes_in_hours_says_so_and_then_can_be_fetched() {
+    let ministack = match Ministack::start().await {
+        Ok(ministack) => ministack,
+        Err(why) => return eprintln!("not run: {why}"),
+    };
+    ministack.bucket().await;
+    let mut stand = Stand::new().await;
+    stand.keeps_in(ministack.config()).await;
+    stand.start().await;
+    let (archive, id, content) = packed_into(&stand, Class::Glacier).await;
+    let file = format!("{id}/content");
+    assert_eq!(read(&stand, &file).await.0, StatusCode::CONFLICT);
+
+    let asked_at = OffsetDateTime::now_utc();
+    let (status, answer) = restored(&stand, &format!("{id}/restore")).await;
+    assert_eq!(
+        (status, &answer["state"]),
+        (StatusCode::ACCEPTED, &json!("restoring"))
+    );
+    let expected = answer["expected_at"].as_str().unwrap();
+    let by = OffsetDateTime::parse(expected, &Rfc3339).unwrap() - asked_at;
+    assert!((5 * 60..6 * 60).contains(&by.whole_minutes()), "{by}");
+    let (status, problem) = read(&stand, &file).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(&expected[..16]), "{detail}");
+
+    wait_for("it was brought back", SOON, async || {
+        let done = archive.tick(OffsetDateTime::now_utc(), || true).await;
+        done.unwrap().restored == 1
+    })
+    .await;
+    let answer = call(&stand, Method::GET, &file).await;
+    assert_eq!(answer.status(), StatusCode::FOUND);
+    let url = answer.headers()[header::LOCATION].to_str().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let fetched = http.get(url).send().await.unwrap();
+    assert_eq!(fetched.bytes().await.unwrap(), content);
+    let key: String = sqlx::query_scalar("SELECT object_key FROM documents")
+        .fetch_one(&stand.pool)
+        .await
+        .unwrap();
+    let tags = ministack.tags(&key).await;
+    let expected = [("country", "DE"), ("kind", "invoice")];
+    assert_eq!(
+        tags,
+        expected.map(|(name, is)| (name.to_owned(), is.to_owned()))
+    );
     stand.stop().await;
 }
 

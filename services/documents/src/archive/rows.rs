@@ -75,8 +75,10 @@ pub(super) struct Filed {
 
 pub(super) async fn document(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Filed>> {
     sqlx::query_as(
-        "SELECT id, kind, country, issued_on, object_key, sha256, size_bytes, pack_id, pack_offset, readable_until, removed_at
-         FROM documents WHERE id = $1",
+        // The shop's own country is in what was issued, and not in its row.
+        "SELECT d.id, d.kind, coalesce(d.country, m.model->'seller'->'address'->>'country') AS country, d.issued_on,
+                d.object_key, d.sha256, d.size_bytes, d.pack_id, d.pack_offset, d.readable_until, d.removed_at
+         FROM documents d LEFT JOIN models m ON m.id = d.id WHERE d.id = $1",
     )
     .bind(id)
     .fetch_optional(pool)

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use steelyard_objects::Bucket;
+use steelyard_objects::{Bucket, S3Config};
 use steelyard_testkit::wait_for;
 
 use crate::stand::{SOON, config};
@@ -63,8 +63,12 @@ impl Ministack {
         tags
     }
 
+    pub(crate) fn config(&self) -> S3Config {
+        config(self.url.clone(), "test", "test")
+    }
+
     pub(crate) async fn bucket(&self) -> Bucket {
-        let bucket = Bucket::connect(config(self.url.clone(), "test", "test"), "documents").await;
+        let bucket = Bucket::connect(self.config(), "documents").await;
         bucket.make().await.unwrap();
         bucket
     }

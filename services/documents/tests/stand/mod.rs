@@ -118,6 +118,12 @@ impl Stand {
         stand
     }
 
+    /// Its files lie in another S3 from now on.
+    pub(crate) async fn keeps_in(&mut self, s3: S3Config) {
+        self.bucket = Bucket::connect(s3.clone(), BUCKET).await;
+        self.config.s3 = s3;
+    }
+
     /// Its theme lies there from now on, and is looked at every second.
     pub(crate) fn theme(&mut self, at: &str) {
         let refresh = Duration::from_secs(1);
@@ -204,12 +210,16 @@ impl Stand {
 }
 
 fn s3_config(server: &TestS3, url: String) -> S3Config {
+    config(url, server.access_key(), server.secret_key())
+}
+
+pub(crate) fn config(url: String, access_key: &str, secret_key: &str) -> S3Config {
     S3Config {
         region: Some("us-east-1".to_owned()),
         endpoint_url: Some(url),
         credentials: S3Credentials::Static {
-            access_key_id: server.access_key().to_owned(),
-            secret_access_key: server.secret_key().to_owned(),
+            access_key_id: access_key.to_owned(),
+            secret_access_key: secret_key.to_owned(),
         },
     }
 }

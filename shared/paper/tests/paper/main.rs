@@ -5,9 +5,14 @@ mod pages;
 mod reader;
 mod themes;
 
+use rust_decimal::Decimal;
+use steelyard_domain::tax::PriceMode;
+use steelyard_domain::totals::{PricedLine, Totals};
 use steelyard_einvoice::cii;
+use steelyard_einvoice::issue::Numbered;
 use steelyard_einvoice::model::Invoice;
 use steelyard_paper::{Press, Theme, sample};
+use time::macros::date;
 
 fn press() -> Press {
     Press::new(Theme::plain()).unwrap()
@@ -130,6 +135,97 @@ fn a_currency_that_the_standard_cannot_hold_is_printed_without_data() {
     };
     assert!(found.attachments.is_empty() && found.fx.is_empty());
     assert!(found.pages[0].contains("BHD"), "{}", found.pages[0]);
+}
+
+/// An invoice of one line in this currency and category of the tax table, without tax, into this country.
+fn untaxed(currency: &str, category: &str, to: &str, vat_id: Option<&str>) -> Invoice {
+    let mut order = sample::order(1);
+    let line = &mut order.lines[0];
+    line.unit_price = "1200".parse().unwrap();
+    line.tax_rate = Decimal::ZERO;
+    line.tax_category = category.to_owned();
+    let priced = PricedLine {
+        quantity: line.quantity,
+        unit_price: line.unit_price,
+        tax_rate: line.tax_rate,
+    };
+    order.currency = currency.parse().unwrap();
+    let totals = Totals::of(&[priced], order.currency, PriceMode::Net).unwrap();
+    line.line_total = totals.lines[0].line_total;
+    line.tax = totals.lines[0].tax;
+    (order.subtotal, order.tax_total) = (totals.subtotal, totals.tax_total);
+    (order.total, order.taxes) = (totals.total, totals.rates);
+    let addresses = order.bill_to.iter_mut().chain([&mut order.ship_to]);
+    for address in addresses {
+        address.country = to.to_owned();
+        address.vat_id = vat_id.map(str::to_owned);
+    }
+    let numbered = Numbered {
+        number: "RE-1".to_owned(),
+        on: date!(2026 - 11 - 24),
+    };
+    sample::issuer().invoice(&order, numbered).unwrap()
+}
+
+#[test]
+fn what_is_not_taxed_says_why_in_the_words_of_the_law() {
+    let buyer = Some("FR40303265045");
+    for (category, to, vat_id, german, english) in [
+        (
+            "reverse_charge",
+            "DE",
+            Some("DE987654321"),
+            "Steuerschuldnerschaft des Leistungsempfängers",
+            "Reverse charge: the customer is liable for the VAT",
+        ),
+        (
+            "exempt",
+            "DE",
+            None,
+            "Steuerfreie Leistung",
+            "Exempt from VAT",
+        ),
+        (
+            "standard",
+            "FR",
+            buyer,
+            "Steuerfreie innergemeinschaftliche Lieferung",
+            "Zero-rated intra-Community supply",
+        ),
+        (
+            "standard",
+            "GB",
+            None,
+            "Steuerfreie Ausfuhrlieferung",
+            "Export, zero-rated for VAT",
+        ),
+    ] {
+        let invoice = untaxed("EUR", category, to, vat_id);
+        for (language, sentence) in [("de", german), ("en", english)] {
+            let pdf = press().invoice(&invoice, language).unwrap();
+            let Some(found) = reader::read_one(&pdf.bytes) else {
+                return;
+            };
+            let said = found.pages[0].split_whitespace().collect::<Vec<_>>();
+            let said = said.join(" ");
+            assert!(said.contains(sentence), "{category} to {to}: {said}");
+            assert_eq!(found.faults, Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn a_currency_without_decimals_is_printed_without_them() {
+    let pdf = press().invoice(&untaxed("JPY", "standard", "JP", None), "en");
+    let Some(found) = reader::read_one(&pdf.unwrap().bytes) else {
+        return;
+    };
+    let said = &found.pages[0];
+    assert!(
+        said.contains("2,400") && !said.contains("2,400.00"),
+        "{said}"
+    );
+    assert!(!found.attachments.is_empty(), "the standard can hold it");
 }
 
 #[test]

@@ -14,7 +14,9 @@ use std::time::Duration;
 use axum::Router;
 use reqwest::RequestBuilder;
 use steelyard_domain::internal::paths;
-use steelyard_domain::scope::Scope::{self, Customer, Ops, OrdersManage, Storefront};
+use steelyard_domain::scope::Scope::{
+    self, Customer, DocumentsWrite, Ops, OrdersManage, Storefront,
+};
 use steelyard_runtime::http::{HttpError, with_deadline};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,7 +30,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// Customers see their own, the others everybody's.
 const READERS: &[Scope] = &[Customer, Storefront, OrdersManage];
-const STAFF: &[Scope] = &[OrdersManage, Ops];
+/// Those who bring documents in, and those who look after them.
+const IMPORTERS: &[Scope] = &[DocumentsWrite, OrdersManage, Ops];
 
 /// The routes, each with who may call it.
 pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
@@ -41,10 +44,10 @@ pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .routes(allowed(app, READERS, routes!(bundles::ask)))
         .routes(allowed(app, READERS, routes!(bundles::show)))
         .routes(allowed(app, READERS, routes!(bundles::content)))
-        .routes(allowed(app, STAFF, routes!(imports::list)))
-        .routes(allowed(app, STAFF, routes!(imports::show)))
-        .routes(allowed(app, STAFF, routes!(imports::faults)))
-        .routes(allowed(app, STAFF, routes!(imports::events)))
+        .routes(allowed(app, IMPORTERS, routes!(imports::list)))
+        .routes(allowed(app, IMPORTERS, routes!(imports::show)))
+        .routes(allowed(app, IMPORTERS, routes!(imports::faults)))
+        .routes(allowed(app, IMPORTERS, routes!(imports::events)))
 }
 
 /// The deadline of every route of this module.

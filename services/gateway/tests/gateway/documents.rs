@@ -290,8 +290,10 @@ async fn an_import_is_followed_to_its_end() {
     };
     documents.say(&internal, Canned::json(&at(10, None)));
     let path = format!("/v1/documents/imports/{ID}");
-    let shown = get(&gateway, "office", "ops", &path).await;
-    assert_eq!(shown.json::<Value>().await.unwrap(), at(10, None));
+    for scope in ["ops", "orders:manage", "documents:write"] {
+        let shown = get(&gateway, "office", scope, &path).await;
+        assert_eq!(shown.json::<Value>().await.unwrap(), at(10, None));
+    }
     let mut stream = get(&gateway, "office", "ops", &format!("{path}/events")).await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     let mut seen = String::new();

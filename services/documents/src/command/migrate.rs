@@ -27,8 +27,8 @@ const LEGACY_STATEMENT_MAX: Duration = Duration::from_mins(10);
 /// Moves documents out of a legacy Postgres table into the bucket, while the table is in use.
 #[derive(Debug, Args)]
 pub struct MigrateBlobsArgs {
-    /// A file like `services/documents/blobs.example.toml`.
-    config: PathBuf,
+    /// A file like `services/documents/blobs.example.toml`, or its text, where there is no folder to put a file into.
+    config: String,
     /// Moves nothing; clears the content of rows that were moved, each after its object was read back and compared.
     #[arg(long)]
     clear: bool,
@@ -63,12 +63,19 @@ fn legacy_pool(env: &Env) -> anyhow::Result<PgPool> {
     Ok(connect(legacy_url(env)?.expose(), &options)?)
 }
 
+/// A text has more than one line, and a path has not.
+fn config(from: &str) -> anyhow::Result<Config> {
+    if from.contains('\n') {
+        return Ok(Config::parse(from)?);
+    }
+    let text = std::fs::read_to_string(from).with_context(|| from.to_owned())?;
+    Config::parse(&text).with_context(|| from.to_owned())
+}
+
 impl MigrateBlobsArgs {
     pub(super) async fn run(self, env: &Env, stop: &CancellationToken) -> anyhow::Result<ExitCode> {
         let settings = Settings::from_env(env)?;
-        let path = self.config.display().to_string();
-        let text = std::fs::read_to_string(&self.config).with_context(|| path.clone())?;
-        let config = Config::parse(&text).with_context(|| path)?;
+        let config = config(&self.config)?;
         let pool = settings.database(CONNECTIONS_MAX).await?;
         let options = Options {
             outage_max: self.outage_max,

@@ -208,8 +208,8 @@ fn request(signed: &PresignedRequest) -> SignedRequest {
     }
 }
 
-/// A download's name. What a header cannot carry as it is becomes `_`, and the whole name follows in RFC 8187's way.
-/// `Content-Disposition` of a file that is saved under this name.
+/// `Content-Disposition` of a file that is saved under this name (RFC 6266): what a header cannot carry as it is becomes `_`,
+/// and the whole name follows in RFC 8187's way.
 #[must_use]
 pub fn attachment(file_name: &str) -> String {
     let plain: String = file_name

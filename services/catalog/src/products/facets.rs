@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::product::{FacetCount, Facets};
 
-use super::read::{Filter, below, conditions, in_categories, ranked};
+use super::read::{Selection, ranked};
 use super::viewer::Viewer;
 use crate::search::Hits;
 
@@ -17,7 +17,7 @@ const VALUES_MAX: i64 = 50;
 /// Counts of the products that a list holds on all its pages.
 pub(crate) async fn facets(
     pool: &PgPool,
-    filter: &Filter,
+    selection: &Selection<'_>,
     hits: Option<&Hits>,
     viewer: &Viewer,
 ) -> Result<Facets, sqlx::Error> {
@@ -34,11 +34,7 @@ pub(crate) async fn facets(
             query.push("products WHERE variant_of IS NULL");
         }
     }
-    conditions(&mut query, filter, viewer);
-    if let Some(category) = &filter.category {
-        let below = below(pool, category).await?;
-        in_categories(&mut query, &below);
-    }
+    selection.conditions(&mut query, viewer);
     query.push(" LIMIT ").push_bind(COUNTED_MAX);
     query.push(
         "), labelled AS (

@@ -3,7 +3,7 @@
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::index::{label, price_labels};
-use super::read::{Filter, Position, below, later};
+use super::read::{Filter, Position, Selection, later};
 
 /// Lists that are asked together what they have in common with others: the steps of any range of prices are fewer.
 pub(super) const TOGETHER_MAX: usize = 200;
@@ -74,15 +74,8 @@ impl Way {
 
 /// What a search is to find besides its words: of each of these sets, a label, as `search_docs` has them. What cannot be
 /// asked so is left out.
-pub(crate) async fn labels_asked(
-    pool: &PgPool,
-    filter: &Filter,
-) -> Result<Vec<Vec<String>>, sqlx::Error> {
-    let below = match &filter.category {
-        Some(category) => Some(below(pool, category).await?),
-        None => None,
-    };
-    let lists = match Way::of(filter, below.as_ref()) {
+pub(crate) fn labels_asked(selection: &Selection<'_>) -> Vec<Vec<String>> {
+    let lists = match Way::of(selection.filter, selection.below.as_ref()) {
         Way::All(lists) => vec![lists],
         Way::Some(lists) => lists,
         Way::Other => Vec::new(),
@@ -95,9 +88,9 @@ pub(crate) async fn labels_asked(
         Lists::Labels(labels) => Some(labels),
     };
     let asked = lists.into_iter().filter_map(labels);
-    Ok(asked
+    asked
         .filter(|labels: &Vec<String>| labels.len() <= TOGETHER_MAX)
-        .collect())
+        .collect()
 }
 
 /// What these lists begin with after the position: names and SKUs, in order, each once.

@@ -22,7 +22,7 @@ pub(crate) use facets::facets;
 pub(crate) use family::variant_of;
 pub(crate) use level::consume_elsewhere;
 pub(crate) use lists::labels_asked;
-pub(crate) use read::{Filter, Position, PriceFilter, get, list};
+pub(crate) use read::{Filter, Position, PriceFilter, Selection, get, list};
 pub(crate) use refresh::refresh;
 pub(crate) use source::{export_after, source_of};
 pub(crate) use stock::{BookingPosition, stock};

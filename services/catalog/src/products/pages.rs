@@ -8,7 +8,7 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::product::Product;
 
 use super::lists::{Lists, Way, begin, sparsest};
-use super::read::{Filter, Position, conditions, in_categories, later, ranked};
+use super::read::{Position, Selection, conditions, later, ranked};
 use super::viewer::{COLUMNS, Viewer};
 use crate::search::Hits;
 
@@ -32,9 +32,7 @@ struct Key {
 /// A page that somebody asks for.
 pub(super) struct Asked<'a> {
     pub(super) pool: &'a PgPool,
-    pub(super) filter: &'a Filter,
-    /// Its category and those below.
-    pub(super) below: Option<Vec<String>>,
+    pub(super) selection: &'a Selection<'a>,
     pub(super) viewer: &'a Viewer,
     pub(super) after: Option<&'a Position>,
     pub(super) limit: u32,
@@ -56,8 +54,7 @@ impl Asked<'_> {
             }
             let keys = self.keys(|query| {
                 ranked(query, &hits);
-                conditions(query, self.filter, self.viewer);
-                self.category(query);
+                self.selection.conditions(query, self.viewer);
                 query
                     .push(" ORDER BY rank DESC, sku LIMIT ")
                     .push_bind(i64::try_from(left).unwrap_or(i64::MAX));
@@ -72,12 +69,12 @@ impl Asked<'_> {
         let way = if self.viewer.all {
             Way::Other
         } else {
-            Way::of(self.filter, self.below.as_ref())
+            Way::of(self.selection.filter, self.selection.below.as_ref())
         };
         let found = match way {
             Way::All(lists) => self.first_of(&lists).await?,
             Way::Some(lists) => self.in_common(lists).await?,
-            Way::Other => self.keys(|query| self.anyhow(query)).await?,
+            Way::Other => self.keys(|query| self.by_plan(query)).await?,
         };
         let position = |Key { name, sku, .. }| Position::Named { name, sku };
         self.shown(found, position).await
@@ -104,10 +101,10 @@ impl Asked<'_> {
     }
 
     /// By what Postgres thinks best; of a category with others below it, each of these gives a page.
-    fn anyhow(&self, query: &mut QueryBuilder<Postgres>) {
+    fn by_plan(&self, query: &mut QueryBuilder<Postgres>) {
         let limit = i64::from(self.limit);
         let by_name = " ORDER BY name, sku LIMIT ";
-        match &self.below {
+        match &self.selection.below {
             Some(below) => {
                 query
                     .push("SELECT page.* FROM unnest(")
@@ -204,8 +201,7 @@ impl Asked<'_> {
              CROSS JOIN LATERAL (SELECT * FROM products WHERE sku = row_sku OFFSET 0) AS product
              WHERE variant_of IS NULL",
         );
-        conditions(query, self.filter, self.viewer);
-        self.category(query);
+        self.selection.conditions(query, self.viewer);
         query
             .push(" ORDER BY row_name, row_sku LIMIT ")
             .push_bind(i64::from(self.limit));
@@ -257,18 +253,12 @@ impl Asked<'_> {
     /// The keys of what is asked for, in no order.
     fn matching(&self, query: &mut QueryBuilder<Postgres>) {
         self.in_any_category(query);
-        self.category(query);
+        self.selection.category(query);
     }
 
     fn in_any_category(&self, query: &mut QueryBuilder<Postgres>) {
         query.push("SELECT name, sku, 0::bigint AS rank FROM products WHERE variant_of IS NULL");
-        conditions(query, self.filter, self.viewer);
+        conditions(query, self.selection.filter, self.viewer);
         later(query, self.after);
-    }
-
-    fn category(&self, query: &mut QueryBuilder<Postgres>) {
-        if let Some(below) = &self.below {
-            in_categories(query, below);
-        }
     }
 }

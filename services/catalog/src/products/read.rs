@@ -35,6 +35,41 @@ pub(crate) struct PriceFilter {
     pub(crate) max: Option<Decimal>,
 }
 
+/// A filter, and what its category stands for.
+#[derive(Debug)]
+pub(crate) struct Selection<'a> {
+    pub(super) filter: &'a Filter,
+    /// The category and those below it.
+    pub(super) below: Option<Vec<String>>,
+}
+
+impl<'a> Selection<'a> {
+    /// Looks the category up, once for all that is asked with this filter.
+    ///
+    /// # Errors
+    /// Those of Postgres.
+    pub(crate) async fn of(pool: &PgPool, filter: &'a Filter) -> Result<Self, sqlx::Error> {
+        let below = match &filter.category {
+            Some(category) => Some(below(pool, category).await?),
+            None => None,
+        };
+        Ok(Self { filter, below })
+    }
+
+    /// What a filter and a viewer ask of a row of `products`.
+    pub(super) fn conditions(&self, query: &mut QueryBuilder<Postgres>, viewer: &Viewer) {
+        conditions(query, self.filter, viewer);
+        self.category(query);
+    }
+
+    /// What its category asks of a row.
+    pub(super) fn category(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(below) = &self.below {
+            in_categories(query, below);
+        }
+    }
+}
+
 /// Where a page ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Position {
@@ -85,20 +120,15 @@ pub(crate) async fn get(
 /// these only, best first.
 pub(crate) async fn list(
     pool: &PgPool,
-    filter: &Filter,
+    selection: &Selection<'_>,
     hits: Option<&Hits>,
     viewer: &Viewer,
     after: Option<&Position>,
     limit: u32,
 ) -> Result<Vec<(Position, Product)>, sqlx::Error> {
-    let below = match &filter.category {
-        Some(category) => Some(below(pool, category).await?),
-        None => None,
-    };
     let asked = Asked {
         pool,
-        filter,
-        below,
+        selection,
         viewer,
         after,
         limit,
@@ -156,7 +186,7 @@ pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter, vi
 }
 
 /// Only what is in one of these categories.
-pub(super) fn in_categories(query: &mut QueryBuilder<Postgres>, categories: &[String]) {
+fn in_categories(query: &mut QueryBuilder<Postgres>, categories: &[String]) {
     if categories.len() <= TOGETHER_MAX {
         // So the index of labels has it.
         query.push(" AND ARRAY[category] && ");
@@ -168,7 +198,7 @@ pub(super) fn in_categories(query: &mut QueryBuilder<Postgres>, categories: &[St
 }
 
 /// A category and those below it.
-pub(super) async fn below(pool: &PgPool, category: &str) -> Result<Vec<String>, sqlx::Error> {
+async fn below(pool: &PgPool, category: &str) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "WITH RECURSIVE below AS (
              SELECT $1::text COLLATE \"C\" AS code

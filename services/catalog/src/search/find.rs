@@ -42,43 +42,24 @@ pub(crate) struct Hits {
 
 impl Hits {
     /// Those that come after this one.
-    pub(crate) fn after(self, rank: i64, sku: &str) -> Self {
-        let Self {
-            mut skus,
-            mut ranks,
-            are_cut,
-        } = self;
+    pub(crate) fn after(mut self, rank: i64, sku: &str) -> Self {
         let is_later = |(hit, &of): (&String, &i64)| (-of, hit.as_str()) > (-rank, sku);
-        let first = skus.iter().zip(&ranks).position(is_later);
-        let first = first.unwrap_or(skus.len());
-        skus.drain(..first);
-        ranks.drain(..first);
-        Self {
-            skus,
-            ranks,
-            are_cut,
-        }
+        let first = self.skus.iter().zip(&self.ranks).position(is_later);
+        let first = first.unwrap_or(self.skus.len());
+        self.skus.drain(..first);
+        self.ranks.drain(..first);
+        self
     }
 
     /// The first of them, and the others.
-    pub(crate) fn split(self, count: usize) -> (Self, Self) {
-        let Self {
-            mut skus,
-            mut ranks,
-            are_cut,
-        } = self;
-        let count = count.min(skus.len());
+    pub(crate) fn split(mut self, count: usize) -> (Self, Self) {
+        let count = count.min(self.skus.len());
         let others = Self {
-            skus: skus.split_off(count),
-            ranks: ranks.split_off(count),
-            are_cut,
+            skus: self.skus.split_off(count),
+            ranks: self.ranks.split_off(count),
+            are_cut: self.are_cut,
         };
-        let best = Self {
-            skus,
-            ranks,
-            are_cut,
-        };
-        (best, others)
+        (self, others)
     }
 }
 
@@ -103,7 +84,7 @@ pub(crate) async fn find(
     query
         .push(
             ", hits AS (
-                 SELECT shown, rank FROM named WHERE active OR ",
+                 SELECT shown, rank FROM by_sku WHERE active OR ",
         )
         .push_bind(scope.all)
         .push(
@@ -116,7 +97,7 @@ pub(crate) async fn find(
                     (SELECT count(*) FROM docs) >= ",
         )
         .push_bind(HITS_MAX)
-        .push(" OR (SELECT count(*) FROM named) >= ")
+        .push(" OR (SELECT count(*) FROM by_sku) >= ")
         .push_bind(SKUS_MAX)
         .push(" FROM (SELECT shown, max(rank) AS rank FROM hits GROUP BY shown) AS best");
     let query = query.build_query_as().persistent(false);
@@ -148,7 +129,7 @@ fn push_meant(query: &mut QueryBuilder<Postgres>, meant: &Meant) {
 fn push_skus(query: &mut QueryBuilder<Postgres>, text: &str) {
     query
         .push(
-            ", named AS MATERIALIZED (
+            ", by_sku AS MATERIALIZED (
                  SELECT sku, coalesce(variant_of, sku) AS shown, status = 'active' AS active,
                         CASE WHEN lower(sku) = ",
         )

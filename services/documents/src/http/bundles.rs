@@ -6,16 +6,15 @@ use axum::response::Response;
 use steelyard_domain::document::{Bundle, BundleBody, BundleState};
 use steelyard_domain::fault::{Faults, Invalid};
 use steelyard_domain::id::CustomerId;
-use steelyard_runtime::http::{Author, Context, HttpError, Json, Path, Query};
+use steelyard_runtime::http::{Author, HttpError, Json, Path, Query};
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::content::{URL_MAX, led_to, sign};
 use super::documents::OneQuery;
-use super::{App, of_sql};
+use super::{App, audit, of_sql};
 use crate::bundle::{self, BYTES_MAX, DOCUMENTS_MAX, OPEN_MAX, Row, Wanted};
-use crate::db::{self, Given};
 use crate::kind::Kind;
 
 pub(super) async fn post(
@@ -86,17 +85,9 @@ pub(super) async fn content(
         return Err(HttpError::new(status, code, detail));
     };
     let url = sign(&app, key, &found.file_name()).await?;
-    let context = Context::current();
-    let given = Given {
-        document_id: found.id,
-        customer_id: found.customer_id.as_deref().unwrap_or_default(),
-        issued_to: author.name(),
-        request_id: context.as_ref().map_or("", Context::request_id),
-        sha256,
-        expires_at: now + URL_MAX,
-    };
-    let written = db::write_down(app.queries()?, &given).await;
-    written.map_err(|error| of_sql(&error))?;
+    let customer = found.customer_id.as_deref().unwrap_or_default();
+    let of = (found.id, customer);
+    audit::write_down(&app, &author, of, sha256, now + URL_MAX).await?;
     Ok(led_to(url))
 }
 

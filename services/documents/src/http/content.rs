@@ -5,15 +5,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use steelyard_runtime::http::{Author, Context, HttpError, Path, Query};
+use steelyard_runtime::http::{Author, HttpError, Path, Query};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::documents::{OneQuery, find};
-use super::{App, of_archive, of_sql};
+use super::{App, audit, of_archive};
 use crate::archive::Availability;
 use crate::bundle::file_name;
-use crate::db::{self, Given};
 
 /// How long a URL is good: to be followed at once.
 pub(super) const URL_MAX: Duration = Duration::from_secs(60);
@@ -42,17 +41,8 @@ pub(super) async fn get(
     let name = file_name(&found.number, key);
     let expires_at = now + URL_MAX;
     let url = sign(&app, key, &name).await?;
-    let context = Context::current();
-    let given = Given {
-        document_id: found.id,
-        customer_id: &found.customer_id,
-        issued_to: author.name(),
-        request_id: context.as_ref().map_or("", Context::request_id),
-        sha256,
-        expires_at,
-    };
-    let written = db::write_down(app.queries()?, &given).await;
-    written.map_err(|error| of_sql(&error))?;
+    let of = (found.id, found.customer_id.as_str());
+    audit::write_down(&app, &author, of, sha256, expires_at).await?;
     metrics::counter!("documents_urls_total").increment(1);
     Ok(led_to(url))
 }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a URL of a file is written into the audit before anybody has it.
 
+mod audit;
 mod bundles;
 mod content;
 mod documents;

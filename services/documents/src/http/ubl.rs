@@ -8,15 +8,15 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use steelyard_einvoice::{NotExpressible, ubl};
 use steelyard_objects::attachment;
-use steelyard_runtime::http::{Author, Context, HttpError, Path, Query};
+use steelyard_runtime::http::{Author, HttpError, Path, Query};
 use time::OffsetDateTime;
 
 use super::content::readable;
 use super::documents::{OneQuery, find};
-use super::{App, of_sql};
+use super::{App, audit, of_sql};
 use crate::archive::Availability;
 use crate::bundle::file_name;
-use crate::db::{self, Given};
+use crate::db;
 use crate::model::Model;
 
 pub(super) async fn get(
@@ -36,17 +36,9 @@ pub(super) async fn get(
         None => return Err(without("it was made elsewhere, and only its file is here")),
     };
     // As every way to a file; this one ends here.
-    let context = Context::current();
-    let given = Given {
-        document_id: found.id,
-        customer_id: &found.customer_id,
-        issued_to: author.name(),
-        request_id: context.as_ref().map_or("", Context::request_id),
-        sha256: &Sha256::digest(&xml),
-        expires_at: OffsetDateTime::now_utc(),
-    };
-    let written = db::write_down(app.queries()?, &given).await;
-    written.map_err(|error| of_sql(&error))?;
+    let of = (found.id, found.customer_id.as_str());
+    let now = OffsetDateTime::now_utc();
+    audit::write_down(&app, &author, of, &Sha256::digest(&xml), now).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/xml".to_owned()),
         (

@@ -15,7 +15,7 @@ use super::{App, Include, viewer};
 use crate::failure::of_sql;
 use crate::http::etag::tagged;
 use crate::http::{invalid_query, limit_of, opened, sealed};
-use crate::products::{self, Filter, Position, PriceFilter};
+use crate::products::{self, Filter, Position, PriceFilter, Selection};
 use crate::search::{self, Scope, Wanted};
 
 /// The longest search.
@@ -59,13 +59,14 @@ pub(crate) async fn list(
     let of: Vec<&str> = of.iter().map(String::as_str).collect();
     let after: Option<Position> = opened(&of, query.cursor.as_deref())?;
     let pool = app.reads()?;
+    let selection = Selection::of(pool, &filter).await;
+    let selection = selection.map_err(|error| of_sql(&error))?;
     let hits = match &wanted {
         Some(wanted) => {
-            let labels = products::labels_asked(pool, &filter).await;
             let scope = Scope {
                 language: viewer.language.as_ref().unwrap_or(app.language()),
                 all: viewer.all,
-                labels: &labels.map_err(|error| of_sql(&error))?,
+                labels: &products::labels_asked(&selection),
             };
             let found = search::find(pool, wanted, scope).await;
             Some(found.map_err(|error| of_sql(&error))?)
@@ -75,7 +76,7 @@ pub(crate) async fn list(
     // One more than asked for says whether there is a next page.
     let mut found = products::list(
         pool,
-        &filter,
+        &selection,
         hits.as_ref(),
         &viewer,
         after.as_ref(),
@@ -88,7 +89,7 @@ pub(crate) async fn list(
     let last = found.last().filter(|_| more);
     let next_cursor = sealed(&of, last.map(|(position, _)| position))?;
     let facets = if query.facets == Some(true) {
-        let counted = products::facets(pool, &filter, hits.as_ref(), &viewer).await;
+        let counted = products::facets(pool, &selection, hits.as_ref(), &viewer).await;
         Some(counted.map_err(|error| of_sql(&error))?)
     } else {
         None

@@ -17,13 +17,18 @@ async fn read(client: &Client) -> (Value, String) {
     (body["prices"][0]["amount"].clone(), status)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_price_is_shown_by_every_gateway_though_they_believe_their_copies_for_an_hour() {
+async fn two_gateways_that_believe_copies_for_an_hour() -> System {
     let mut system = System::start().await;
     system.believe_copies_for("1h");
     system.down(Part::Gateway).await;
     system.up(Part::Gateway).await;
     system.up(Part::SecondGateway).await;
+    system
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_price_is_shown_by_every_gateway_though_they_believe_their_copies_for_an_hour() {
+    let system = two_gateways_that_believe_copies_for_an_hour().await;
     let office = system.client("office", "catalog:write");
     office.stock(&[("TEA", 10)]).await;
     let shop = system.balanced("shop", "storefront");
@@ -47,11 +52,7 @@ async fn a_new_price_is_shown_by_every_gateway_though_they_believe_their_copies_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_product_shows_its_variants_as_they_are_though_copies_are_believed_for_an_hour() {
-    let mut system = System::start().await;
-    system.believe_copies_for("1h");
-    system.down(Part::Gateway).await;
-    system.up(Part::Gateway).await;
-    system.up(Part::SecondGateway).await;
+    let system = two_gateways_that_believe_copies_for_an_hour().await;
     let office = system.client("office", "catalog:write");
     let shop = system.balanced("shop", "storefront");
     let put = async |sku: &str, body: Value| {

@@ -70,6 +70,16 @@ async fn restored(stand: &Stand, path: &str) -> (StatusCode, Value) {
     (status, answer.json().await.unwrap())
 }
 
+/// What the URL leads to that is given for a file.
+async fn fetched(stand: &Stand, path: &str) -> Vec<u8> {
+    let answer = call(stand, Method::GET, path).await;
+    assert_eq!(answer.status(), StatusCode::FOUND);
+    let url = answer.headers()[header::LOCATION].to_str().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let file = http.get(url).send().await.unwrap();
+    file.bytes().await.unwrap().to_vec()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lies_in_a_class_that_is_read_at_once_is_fetched_like_any_other() {
     let (mut stand, id, content) = packed().await;
@@ -130,12 +140,7 @@ async fn what_lies_in_the_cold_is_refused_until_it_was_asked_for() {
         (status, &answer["state"]),
         (StatusCode::OK, &json!("ready"))
     );
-    let answer = call(&stand, Method::GET, &file).await;
-    assert_eq!(answer.status(), StatusCode::FOUND);
-    let url = answer.headers()[header::LOCATION].to_str().unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let fetched = http.get(url).send().await.unwrap();
-    assert_eq!(fetched.bytes().await.unwrap(), content);
+    assert_eq!(fetched(&stand, &file).await, content);
     stand.stop().await;
 }
 
@@ -172,12 +177,7 @@ async fn out_of_the_cold_it_comes_in_hours_says_so_and_then_can_be_fetched() {
         done.unwrap().restored == 1
     })
     .await;
-    let answer = call(&stand, Method::GET, &file).await;
-    assert_eq!(answer.status(), StatusCode::FOUND);
-    let url = answer.headers()[header::LOCATION].to_str().unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let fetched = http.get(url).send().await.unwrap();
-    assert_eq!(fetched.bytes().await.unwrap(), content);
+    assert_eq!(fetched(&stand, &file).await, content);
     let key: String = sqlx::query_scalar("SELECT object_key FROM documents")
         .fetch_one(&stand.pool)
         .await

@@ -1,7 +1,7 @@
 //! What lists, searches and rendering take at the size of a large shop.
 //!
 //! ```text
-//! cargo run --release -p steelyard-documents --example at_size [documents] [months] [seconds for each figure]
+//! cargo run --release -p steelyard-documents --example documents_at_size [documents] [months] [seconds for each figure]
 //! ```
 //!
 //! Real Postgres with `fsync`, the service and one caller in one process: 1,600,000 documents in 40 months unless told

@@ -86,6 +86,7 @@ async fn main() {
         postgres: postgres.as_ref().map(|postgres| postgres.pid()),
         seconds,
     };
+    size.ready().await;
     if filled.is_none() {
         size.tree().await;
         size.import("import").await;
@@ -114,19 +115,21 @@ struct Size {
 }
 
 impl Size {
+    /// Until the schema is made, and the first connection.
+    async fn ready(&self) {
+        while self.client.get::<Value>(paths::PRODUCTS).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// 20 × 20 categories below one.
     async fn tree(&self) {
-        let put = async |code: String, parent: Option<String>| loop {
+        let put = async |code: String, parent: Option<String>| {
             let path = format!("{}/{code}", paths::CATEGORIES);
             let body = json!({"name": code, "parent": parent});
             let request = self.client.request(reqwest::Method::PUT, &path).json(&body);
             let answer = self.client.send(request).await.unwrap();
-            if answer.status() != 503 {
-                assert!(answer.status().is_success());
-                break;
-            }
-            // The schema is being made.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(answer.status().is_success());
         };
         put("all".into(), None).await;
         for room in 0..20 {

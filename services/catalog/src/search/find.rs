@@ -1,5 +1,7 @@
 //! Finding products.
 
+use std::collections::HashSet;
+
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::product::Language;
 
@@ -19,6 +21,13 @@ const SKU_PART_RANK: i64 = 1_000_000;
 /// Products that have the words in their name or values, and those that have them nowhere else than in descriptions.
 const NAMED: &str = "ts_filter(doc, '{a,b}') @@ meant.query";
 const DESCRIBED: &str = "doc @@ meant.query AND NOT (ts_filter(doc, '{a,b}') @@ meant.query)";
+
+/// What is in no sample, by the hash of the SKU; each part has an index of its names, which is asked by just these words.
+const NOT_SAMPLED: [&str; 3] = [
+    "'4', '5', '6', '7'",
+    "'8', '9', 'a', 'b'",
+    "'c', 'd', 'e', 'f'",
+];
 
 /// Where a search looks.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +60,19 @@ impl Hits {
         self
     }
 
+    /// These, and then the others that are not among them.
+    fn before(mut self, others: Self) -> Self {
+        let known: HashSet<String> = self.skus.iter().cloned().collect();
+        for (sku, rank) in others.skus.into_iter().zip(others.ranks) {
+            if !known.contains(&sku) {
+                self.skus.push(sku);
+                self.ranks.push(rank);
+            }
+        }
+        self.are_cut |= others.are_cut;
+        self
+    }
+
     /// The first of them, and the others.
     pub(crate) fn split(mut self, count: usize) -> (Self, Self) {
         let count = count.min(self.skus.len());
@@ -72,35 +94,64 @@ pub(crate) async fn find(
     wanted: &Wanted,
     scope: Scope<'_>,
 ) -> Result<Hits, sqlx::Error> {
+    let by_sku = by_sku(pool, &wanted.text, scope.all).await?;
     let meant = wanted.meant(pool, scope.language).await?;
+    // What a SKU is worth no words are.
+    Ok(by_sku.before(by_words(pool, &meant, scope).await?))
+}
+
+/// Products whose SKU begins with the text: the whole SKU is the first of them.
+async fn by_sku(pool: &PgPool, text: &str, all: bool) -> Result<Hits, sqlx::Error> {
+    let text = text.to_lowercase();
+    let (skus, ranks, are_cut) = sqlx::query_as(
+        "WITH found AS MATERIALIZED (
+             SELECT coalesce(variant_of, sku) AS shown, status = 'active' AS active,
+                    CASE WHEN lower(sku) = $1 THEN $2::bigint ELSE $3::bigint END AS rank
+             FROM products WHERE lower(sku) COLLATE \"C\" LIKE $4
+             ORDER BY lower(sku) COLLATE \"C\" LIMIT $5
+         )
+         SELECT coalesce(array_agg(shown ORDER BY rank DESC, shown), '{}'),
+                coalesce(array_agg(rank ORDER BY rank DESC, shown), '{}'),
+                (SELECT count(*) FROM found) >= $5
+         FROM (SELECT shown, max(rank) AS rank FROM found WHERE active OR $6 GROUP BY shown) AS best",
+    )
+    .bind(&text)
+    .bind(SKU_RANK)
+    .bind(SKU_PART_RANK)
+    .bind(format!("{}%", escaped(&text)))
+    .bind(SKUS_MAX)
+    .bind(all)
+    .fetch_one(pool)
+    .await?;
+    Ok(Hits {
+        skus,
+        ranks,
+        are_cut,
+    })
+}
+
+/// Products of which all words are found, best first.
+async fn by_words(pool: &PgPool, meant: &Meant, scope: Scope<'_>) -> Result<Hits, sqlx::Error> {
+    let is_sampled = !scope.all && scope.labels.is_empty();
     let mut query = QueryBuilder::<Postgres>::new("");
-    push_meant(&mut query, &meant);
-    push_skus(&mut query, &wanted.text);
-    if scope.all || !scope.labels.is_empty() {
-        push_docs(&mut query, scope);
-    } else {
+    push_meant(&mut query, meant);
+    if is_sampled {
         push_sampled_docs(&mut query);
+    } else {
+        push_docs(&mut query, scope);
     }
-    query
-        .push(
-            ", hits AS (
-                 SELECT shown, rank FROM by_sku WHERE active OR ",
-        )
-        .push_bind(scope.all)
-        .push(
-            " UNION ALL
-                 SELECT shown, (1000000 * ts_rank('{0.1, 0.3, 0.6, 1.0}', doc, meant.query, 1))::bigint
-                 FROM docs, meant
-             )
-             SELECT coalesce(array_agg(shown ORDER BY rank DESC, shown), '{}'),
-                    coalesce(array_agg(rank ORDER BY rank DESC, shown), '{}'),
-                    (SELECT count(*) FROM docs) >= ",
-        )
-        .push_bind(HITS_MAX)
-        .push(" OR (SELECT count(*) FROM by_sku) >= ")
-        .push_bind(SKUS_MAX)
-        .push(" FROM (SELECT shown, max(rank) AS rank FROM hits GROUP BY shown) AS best");
-    let query = query.build_query_as().persistent(false);
+    query.push(format_args!(
+        ", hits AS (
+             SELECT shown, (1000000 * ts_rank('{{0.1, 0.3, 0.6, 1.0}}', doc, meant.query, 1))::bigint AS rank
+             FROM docs, meant
+         )
+         SELECT coalesce(array_agg(shown ORDER BY rank DESC, shown), '{{}}'),
+                coalesce(array_agg(rank ORDER BY rank DESC, shown), '{{}}'),
+                (SELECT count(*) FROM docs) >= {HITS_MAX}
+         FROM (SELECT shown, max(rank) AS rank FROM hits GROUP BY shown) AS best"
+    ));
+    // Of many parts, and planning takes as long as reading. The words make no difference to the plan: labels do.
+    let query = query.build_query_as().persistent(is_sampled);
     let (skus, ranks, are_cut) = query.fetch_one(pool).await?;
     Ok(Hits {
         skus,
@@ -123,26 +174,6 @@ fn push_meant(query: &mut QueryBuilder<Postgres>, meant: &Meant) {
         .push("::text[]) AS alternatives (words), to_tsquery('simple', words) AS plain, to_tsquery(")
         .push_bind(meant.config)
         .push("::regconfig, words) AS stem) AS words)");
-}
-
-/// Products whose SKU begins with the text: the whole SKU is the first of them.
-fn push_skus(query: &mut QueryBuilder<Postgres>, text: &str) {
-    query
-        .push(
-            ", by_sku AS MATERIALIZED (
-                 SELECT sku, coalesce(variant_of, sku) AS shown, status = 'active' AS active,
-                        CASE WHEN lower(sku) = ",
-        )
-        .push_bind(text.to_lowercase())
-        .push(" THEN ")
-        .push_bind(SKU_RANK)
-        .push("::bigint ELSE ")
-        .push_bind(SKU_PART_RANK)
-        .push("::bigint END AS rank FROM products WHERE lower(sku) COLLATE \"C\" LIKE ")
-        .push_bind(format!("{}%", escaped(&text.to_lowercase())))
-        .push(" ORDER BY lower(sku) COLLATE \"C\" LIMIT ")
-        .push_bind(SKUS_MAX)
-        .push(")");
 }
 
 /// Of all products, within the scope.
@@ -168,35 +199,44 @@ fn push_docs(query: &mut QueryBuilder<Postgres>, scope: Scope<'_>) {
 
 /// Of all for sale. The parts of a `UNION ALL` are read one after the other, until there are enough (decision 48).
 fn push_sampled_docs(query: &mut QueryBuilder<Postgres>) {
-    query.push(format!(
+    query.push(format_args!(
         ", sample AS MATERIALIZED (
              SELECT sku, shown, doc FROM search_sample_0, meant WHERE {NAMED}
              UNION ALL
              SELECT sku, shown, doc FROM search_sample_1, meant WHERE {NAMED}
              LIMIT {HITS_MAX}
+         ), names AS MATERIALIZED (
+             -- The sample is a quarter.
+             SELECT 4 * count(*) AS count FROM sample
          ), described AS MATERIALIZED (
              SELECT sku, shown, doc FROM search_sample_0, meant
-             WHERE (SELECT count(*) < {HITS_MAX} FROM sample) AND {DESCRIBED} LIMIT {HITS_MAX}
+             WHERE (SELECT count <= {FEW_MAX} FROM names) AND {DESCRIBED} LIMIT {HITS_MAX}
          ), known AS MATERIALIZED (
-             -- The sample is a quarter, its smaller tier a sixteenth.
-             SELECT 4 * (SELECT count(*) FROM sample) + 16 * (SELECT count(*) FROM described) <= {FEW_MAX} AS are_few
+             -- The smaller tier is a sixteenth.
+             SELECT count + 16 * (SELECT count(*) FROM described) <= {FEW_MAX} AS are_few FROM names
          ), docs AS MATERIALIZED (
              SELECT sku, shown, doc FROM sample
              UNION ALL
              SELECT sku, shown, doc FROM search_docs, meant
              WHERE (SELECT are_few FROM known) AND doc @@ meant.query AND active
-             AND sku NOT IN (SELECT sku FROM sample)
-             UNION ALL
+             AND sku NOT IN (SELECT sku FROM sample)"
+    ));
+    for part in NOT_SAMPLED {
+        query.push(format_args!(
+            " UNION ALL
              SELECT sku, shown, doc FROM search_docs, meant
-             WHERE NOT (SELECT are_few FROM known) AND {NAMED} AND active AND sample_tier(sku) IS NULL
-             UNION ALL
+             WHERE NOT (SELECT are_few FROM known) AND {NAMED} AND active AND left(md5(sku), 1) IN ({part})"
+        ));
+    }
+    query.push(format_args!(
+        " UNION ALL
              SELECT sku, shown, doc FROM described WHERE NOT (SELECT are_few FROM known)
              UNION ALL
              SELECT sku, shown, doc FROM search_docs, meant
              WHERE NOT (SELECT are_few FROM known) AND {DESCRIBED} AND active
-             AND sample_tier(sku) IS DISTINCT FROM 0
+             AND ((SELECT count > {FEW_MAX} FROM names) OR sample_tier(sku) IS DISTINCT FROM 0)
              LIMIT {HITS_MAX}
-         )",
+         )"
     ));
 }
 

@@ -6,6 +6,11 @@ from .templates import of_type
 
 # A deploy a day; a roll-back goes back by one or a few.
 IMAGES_MIN = 30
+# What Glacier Instant Retrieval bills at least for an object: smaller ones cost more there than warm
+# (<https://aws.amazon.com/s3/pricing/>).
+BILLED_BYTES_MIN = 128 << 10
+# Read without a restore, so that a row that says "can be read" stays true.
+INSTANT = "GLACIER_IR"
 # What may be forgotten while it is the newest version: zips that were asked for.
 FLEETING = "bundles/"
 
@@ -18,14 +23,27 @@ def check_bucket(where, rules, faults):
     for rule in rules:
         forgets = "ExpirationInDays" in rule and rule.get("Prefix") != FLEETING
         faults.unless(not forgets, where, f"forgets what is not {FLEETING}")
+        for transition in rule.get("Transitions", []):
+            faults.unless(transition["StorageClass"] == INSTANT, where, f"moves objects to where they must be waited for: {transition}")
+            large = int(rule.get("ObjectSizeGreaterThan", 0)) >= BILLED_BYTES_MIN
+            faults.unless(large, where, "moves objects that cost more cold than warm")
     off = [rule["Id"] for rule in rules if rule["Status"] != "Enabled"]
     faults.unless(not off, where, f"has rules that do nothing: {off}")
+
+
+def check_cools(where, rules, faults):
+    """The archive's nightly task moves documents; if it does not, S3 does."""
+    after = [transition["TransitionInDays"] for rule in rules for transition in rule.get("Transitions", [])]
+    faults.unless(after == [{"Ref": "WarmDaysMax"}], where, "keeps large documents warm for ever if nobody packs them")
 
 
 def check_kept(template, runbooks, faults):
     where = "deploy/ecs/objects.yaml"
     for name, bucket in of_type(template, "AWS::S3::Bucket").items():
-        check_bucket(f"{where}: {name}", bucket["Properties"].get("LifecycleConfiguration", {}).get("Rules", []), faults)
+        rules = bucket["Properties"].get("LifecycleConfiguration", {}).get("Rules", [])
+        check_bucket(f"{where}: {name}", rules, faults)
+        if name == "DocumentsBucket":
+            check_cools(f"{where}: {name}", rules, faults)
     for name, repository in of_type(template, "AWS::ECR::Repository").items():
         text = repository["Properties"].get("LifecyclePolicy", {}).get("LifecyclePolicyText", {}).get("Fn::Sub", '{"rules": []}')
         rules = json.loads(text.replace("${ImagesKept}", '"ImagesKept"'))["rules"]

@@ -418,6 +418,21 @@ class Stacks(unittest.TestCase):
             (lambda template: rules(template, "MediaBucket").pop(0), ["deploy/ecs/objects.yaml: MediaBucket: does not keep old versions for OldVersionDays"]),
             (lambda template: rules(template, "DocumentsBucket").pop(), ["deploy/ecs/objects.yaml: DocumentsBucket: keeps parts of broken uploads for ever"]),
             (
+                lambda template: rules(template, "DocumentsBucket").pop(0),
+                ["deploy/ecs/objects.yaml: DocumentsBucket: keeps large documents warm for ever if nobody packs them"],
+            ),
+            (
+                lambda template: rules(template, "DocumentsBucket")[0].pop("ObjectSizeGreaterThan"),
+                ["deploy/ecs/objects.yaml: DocumentsBucket: moves objects that cost more cold than warm"],
+            ),
+            (
+                lambda template: rules(template, "DocumentsBucket")[0]["Transitions"][0].update(StorageClass="GLACIER"),
+                [
+                    "deploy/ecs/objects.yaml: DocumentsBucket: moves objects to where they must be waited for: "
+                    "{'StorageClass': 'GLACIER', 'TransitionInDays': {'Ref': 'WarmDaysMax'}}"
+                ],
+            ),
+            (
                 lambda template: rules(template, "DocumentsBucket")[0].update(ExpirationInDays=365),
                 ["deploy/ecs/objects.yaml: DocumentsBucket: forgets what is not bundles/"],
             ),

@@ -82,6 +82,7 @@ fn needs() -> Needs {
         indicators: vec![
             indicators::DOCUMENTS_STORED,
             indicators::DOCUMENTS_OUTSIDE_MONTHS,
+            indicators::DOCUMENTS_THEME_FAULTY,
             indicators::OUTCOMES,
             indicators::TAP_CLOSED,
             indicators::SQS_REQUESTS,

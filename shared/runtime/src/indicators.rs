@@ -124,5 +124,10 @@ pub const DOCUMENTS_OUTSIDE_MONTHS: Indicator = gauge(
     "documents_outside_months",
     "documents that lie outside every month's partition",
 );
+/// Whether the theme that was put for documents is faulty.
+pub const DOCUMENTS_THEME_FAULTY: Indicator = gauge(
+    "documents_theme_faulty",
+    "1 while the theme that was put is faulty, and another is in force, or none",
+);
 /// CPU time of the process, in user and kernel mode.
 pub const CPU: Indicator = counter("process_cpu_ms_total", "CPU time of the process");

@@ -15,7 +15,7 @@ use crate::kind::Kind;
 
 /// How many of the newest documents a search looks through before it asks an index.
 const NEWEST: u32 = 1_000;
-/// The spans, in days before the newest document asked for; then comes the rest.
+/// The spans, in days before the newest document that may match; then comes the rest.
 const SPANS_DAYS: [i64; 2] = [31, 396];
 /// What is read of a document.
 const COLUMNS: &str = "id, issued_on, kind, number, customer_id, order_id, currency, total, language, stored_at, \
@@ -135,8 +135,17 @@ pub async fn list(
     if filter.is_of_few() {
         return in_order(pool, filter, &ids, rows_max).await;
     }
-    let spans = ids.spans();
     let is_in_order = filter.words.is_none() && filter.amount.is_none();
+    let newest = if is_in_order {
+        ids.latest()
+    } else {
+        // A shop may have been closed for a while: its newest are as good a sample as another's.
+        match newest_of(pool, &ids).await? {
+            Some(id) => day_of(id),
+            None => return Ok(Vec::new()),
+        }
+    };
+    let spans = ids.spans(newest);
     if let (false, Some(newest)) = (is_in_order, spans.first()) {
         let found = of_the_newest(pool, filter, &newest.ids, rows_max).await?;
         if found.len() == rows_max as usize {
@@ -190,12 +199,16 @@ impl Ids {
         matches!((self.least, self.below), (Some(least), Some(below)) if least >= below)
     }
 
-    /// From the newest to the oldest, without gaps. Of the last the lower bound is the whole's.
-    fn spans(self) -> Vec<Span> {
-        let newest = match self.below {
+    /// The last day that a document of it can be of.
+    fn latest(&self) -> Date {
+        match self.below {
             Some(below) => day_of(below),
             None => OffsetDateTime::now_utc().date(),
-        };
+        }
+    }
+
+    /// Back from the day of the `newest`, without gaps. Of the last the lower bound is the whole's.
+    fn spans(self, newest: Date) -> Vec<Span> {
         let (mut spans, mut below) = (Vec::new(), self.below);
         for days in SPANS_DAYS {
             let least = newest.checked_sub(Duration::days(days)).map(first_id);
@@ -290,6 +303,14 @@ fn matching(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
 /// The limit is written out: a plan for any limit would be one for a tenth of the table.
 fn newest_first(query: &mut QueryBuilder<Postgres>, rows_max: u32) {
     query.push(" ORDER BY id DESC LIMIT ").push(rows_max);
+}
+
+/// The newest document of a range, whether it matches or not.
+async fn newest_of(pool: &PgPool, ids: &Ids) -> sqlx::Result<Option<Uuid>> {
+    let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM documents WHERE true");
+    within(&mut query, ids);
+    newest_first(&mut query, 1);
+    query.build_query_scalar().fetch_optional(pool).await
 }
 
 /// Those that match, in the order of an index.
@@ -392,7 +413,7 @@ mod tests {
                     ..Filter::default()
                 };
                 let whole = Ids::of(&filter, before);
-                let spans = whole.spans();
+                let spans = whole.spans(whole.latest());
                 assert_eq!(spans.first().map(|span| span.ids.below), Some(whole.below));
                 assert_eq!(spans.last().map(|span| span.ids.least), Some(whole.least));
                 for pair in spans.windows(2) {

@@ -208,6 +208,8 @@ async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToke
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        // Or the last piece of an answer waits for the acknowledgement of the one before: 40 ms.
+        let _ = stream.set_nodelay(true);
         let service = service.clone();
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(
             TokioIo::new(stream),

@@ -84,11 +84,7 @@ pub(crate) fn migrations() -> Migrator {
             "lists_and_sample",
             include_str!("../migrations/0009_lists_and_sample.sql"),
         ),
-        (
-            10,
-            "names_in_parts",
-            include_str!("../migrations/0010_names_in_parts.sql"),
-        ),
+        (10, "parts", include_str!("../migrations/0010_parts.sql")),
     ])
 }
 

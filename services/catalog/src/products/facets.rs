@@ -29,12 +29,18 @@ pub(crate) async fn facets(
             query.push("(");
             ranked(&mut query, hits);
             query.push(") AS hits JOIN products USING (sku) WHERE true");
+            selection.conditions(&mut query, viewer.rows());
         }
         None => {
-            query.push("products WHERE variant_of IS NULL");
+            query.push("(");
+            for (place, rows) in viewer.lists().iter().enumerate() {
+                query.push(if place > 0 { " UNION ALL " } else { "" });
+                query.push("SELECT category, facets FROM products WHERE variant_of IS NULL");
+                selection.conditions(&mut query, *rows);
+            }
+            query.push(") AS listed");
         }
     }
-    selection.conditions(&mut query, viewer);
     query.push(" LIMIT ").push_bind(COUNTED_MAX);
     query.push(
         "), labelled AS (

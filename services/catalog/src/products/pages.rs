@@ -8,7 +8,7 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::product::Product;
 
 use super::lists::{Lists, Way, begin, sparsest};
-use super::read::{Position, Selection, conditions, later, ranked};
+use super::read::{Position, Rows, Selection, conditions, later, ranked};
 use super::viewer::{COLUMNS, Viewer};
 use crate::search::Hits;
 
@@ -54,7 +54,7 @@ impl Asked<'_> {
             }
             let keys = self.keys(|query| {
                 ranked(query, &hits);
-                self.selection.conditions(query, self.viewer);
+                self.selection.conditions(query, self.viewer.rows());
                 query
                     .push(" ORDER BY rank DESC, sku LIMIT ")
                     .push_bind(i64::try_from(left).unwrap_or(i64::MAX));
@@ -66,18 +66,33 @@ impl Asked<'_> {
     }
 
     pub(super) async fn by_name(&self) -> Result<Page, sqlx::Error> {
-        let way = if self.viewer.all {
-            Way::Other
-        } else {
-            Way::of(self.selection.filter, self.selection.below.as_ref())
-        };
-        let found = match way {
-            Way::All(lists) => self.first_of(&lists).await?,
-            Way::Some(lists) => self.in_common(lists).await?,
-            Way::Other => self.keys(|query| self.by_plan(query)).await?,
-        };
+        let mut found = Vec::new();
+        for rows in self.viewer.lists() {
+            found.extend(match rows {
+                Rows::ForSale => self.for_sale().await?,
+                Rows::Others | Rows::All => self.others().await?,
+            });
+        }
+        found.sort_unstable_by(|one, other| (&one.name, &one.sku).cmp(&(&other.name, &other.sku)));
+        found.truncate(self.limit as usize);
         let position = |Key { name, sku, .. }| Position::Named { name, sku };
         self.shown(found, position).await
+    }
+
+    async fn for_sale(&self) -> Result<Vec<Key>, sqlx::Error> {
+        match Way::of(self.selection.filter, self.selection.below.as_ref()) {
+            Way::All(lists) => self.first_of(&lists).await,
+            Way::Some(lists) => self.in_common(lists).await,
+            Way::Other => self.keys(|query| self.by_plan(query, Rows::ForSale)).await,
+        }
+    }
+
+    /// What is not for sale is seldom much, and no list of it is kept.
+    async fn others(&self) -> Result<Vec<Key>, sqlx::Error> {
+        if let Some(found) = self.few(Rows::Others).await? {
+            return Ok(found);
+        }
+        self.keys(|query| self.by_plan(query, Rows::Others)).await
     }
 
     /// What these lists begin with.
@@ -101,7 +116,7 @@ impl Asked<'_> {
     }
 
     /// By what Postgres thinks best; of a category with others below it, each of these gives a page.
-    fn by_plan(&self, query: &mut QueryBuilder<Postgres>) {
+    fn by_plan(&self, query: &mut QueryBuilder<Postgres>, rows: Rows) {
         let limit = i64::from(self.limit);
         let by_name = " ORDER BY name, sku LIMIT ";
         match &self.selection.below {
@@ -110,7 +125,7 @@ impl Asked<'_> {
                     .push("SELECT page.* FROM unnest(")
                     .push_bind(below.clone());
                 query.push("::text[]) AS below (code) CROSS JOIN LATERAL (");
-                self.in_any_category(query);
+                self.in_any_category(query, rows);
                 query
                     .push(" AND category = below.code")
                     .push(by_name)
@@ -118,7 +133,7 @@ impl Asked<'_> {
                 query.push(") AS page").push(by_name).push_bind(limit);
             }
             None => {
-                self.matching(query);
+                self.matching(query, rows);
                 query.push(by_name).push_bind(limit);
             }
         }
@@ -129,7 +144,7 @@ impl Asked<'_> {
     async fn in_common(&self, lists: Vec<Lists>) -> Result<Vec<Key>, sqlx::Error> {
         let limit = i64::from(self.limit);
         let guessed_few = self.guessed().await? < FEW_MAX;
-        if guessed_few && let Some(found) = self.few().await? {
+        if guessed_few && let Some(found) = self.few(Rows::ForSale).await? {
             return Ok(found);
         }
         let rows = LOOKED_AT_EACH * limit;
@@ -140,7 +155,7 @@ impl Asked<'_> {
         if self.is_full(&found) {
             return Ok(found);
         }
-        if !guessed_few && let Some(found) = self.few().await? {
+        if !guessed_few && let Some(found) = self.few(Rows::ForSale).await? {
             return Ok(found);
         }
         let rows = FARTHER_EACH * limit;
@@ -150,7 +165,7 @@ impl Asked<'_> {
         }
         self.keys(|query| {
             query.push("WITH matching AS MATERIALIZED (");
-            self.matching(query);
+            self.matching(query, Rows::ForSale);
             query
                 .push(") SELECT * FROM matching ORDER BY name, sku LIMIT ")
                 .push_bind(limit);
@@ -161,7 +176,7 @@ impl Asked<'_> {
     /// How many products Postgres thinks match.
     async fn guessed(&self) -> Result<i64, sqlx::Error> {
         let mut query = QueryBuilder::<Postgres>::new("EXPLAIN (FORMAT JSON) ");
-        self.matching(&mut query);
+        self.matching(&mut query, Rows::ForSale);
         let plan: Json<Value> = query
             .build_query_scalar()
             .persistent(false)
@@ -172,11 +187,11 @@ impl Asked<'_> {
     }
 
     /// The first of all that matches, unless that is more than a few.
-    async fn few(&self) -> Result<Option<Vec<Key>>, sqlx::Error> {
+    async fn few(&self, rows: Rows) -> Result<Option<Vec<Key>>, sqlx::Error> {
         let found = self
             .keys(|query| {
                 query.push("WITH few AS MATERIALIZED (");
-                self.matching(query);
+                self.matching(query, rows);
                 query
                     .push(" LIMIT ")
                     .push_bind(FEW_MAX)
@@ -201,7 +216,7 @@ impl Asked<'_> {
              CROSS JOIN LATERAL (SELECT * FROM products WHERE sku = row_sku OFFSET 0) AS product
              WHERE variant_of IS NULL",
         );
-        self.selection.conditions(query, self.viewer);
+        self.selection.conditions(query, Rows::ForSale);
         query
             .push(" ORDER BY row_name, row_sku LIMIT ")
             .push_bind(i64::from(self.limit));
@@ -251,14 +266,14 @@ impl Asked<'_> {
     }
 
     /// The keys of what is asked for, in no order.
-    fn matching(&self, query: &mut QueryBuilder<Postgres>) {
-        self.in_any_category(query);
+    fn matching(&self, query: &mut QueryBuilder<Postgres>, rows: Rows) {
+        self.in_any_category(query, rows);
         self.selection.category(query);
     }
 
-    fn in_any_category(&self, query: &mut QueryBuilder<Postgres>) {
+    fn in_any_category(&self, query: &mut QueryBuilder<Postgres>, rows: Rows) {
         query.push("SELECT name, sku, 0::bigint AS rank FROM products WHERE variant_of IS NULL");
-        conditions(query, self.selection.filter, self.viewer);
+        conditions(query, self.selection.filter, rows);
         later(query, self.after);
     }
 }

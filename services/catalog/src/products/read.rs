@@ -56,9 +56,9 @@ impl<'a> Selection<'a> {
         Ok(Self { filter, below })
     }
 
-    /// What a filter and a viewer ask of a row of `products`.
-    pub(super) fn conditions(&self, query: &mut QueryBuilder<Postgres>, viewer: &Viewer) {
-        conditions(query, self.filter, viewer);
+    /// What a filter asks of a row of `products`, of these.
+    pub(super) fn conditions(&self, query: &mut QueryBuilder<Postgres>, rows: Rows) {
+        conditions(query, self.filter, rows);
         self.category(query);
     }
 
@@ -68,6 +68,17 @@ impl<'a> Selection<'a> {
             in_categories(query, below);
         }
     }
+}
+
+/// Rows of `products`. What is for sale and what is not have indexes of their own, so a list of both is two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// What shoppers see.
+    ForSale,
+    /// Drafts, and what was archived.
+    Others,
+    /// Both.
+    All,
 }
 
 /// Where a page ended.
@@ -159,11 +170,13 @@ pub(super) fn ranked(query: &mut QueryBuilder<Postgres>, hits: &Hits) {
         );
 }
 
-/// What a filter and a viewer ask of a row of `products`, categories aside.
-pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter, viewer: &Viewer) {
-    if !viewer.all {
-        query.push(" AND status = 'active'");
-    }
+/// What a filter asks of a row of `products`, of these; categories aside.
+pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter, rows: Rows) {
+    query.push(match rows {
+        Rows::ForSale => " AND status = 'active'",
+        Rows::Others => " AND status <> 'active'",
+        Rows::All => "",
+    });
     for (name, values) in &filter.attributes {
         let labels: Vec<String> = values.iter().map(|value| label(name, value)).collect();
         query.push(" AND facets && ").push_bind(labels);

@@ -10,6 +10,8 @@ use steelyard_domain::product::{
 };
 use time::OffsetDateTime;
 
+use super::read::Rows;
+
 /// Who looks at products, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Viewer {
@@ -40,6 +42,20 @@ impl Viewer {
             country: None,
             groups: Vec::new(),
             at: OffsetDateTime::now_utc(),
+        }
+    }
+
+    /// The rows that they see.
+    pub(super) const fn rows(&self) -> Rows {
+        if self.all { Rows::All } else { Rows::ForSale }
+    }
+
+    /// The rows that they see, by the indexes that have them.
+    pub(super) const fn lists(&self) -> &'static [Rows] {
+        if self.all {
+            &[Rows::ForSale, Rows::Others]
+        } else {
+            &[Rows::ForSale]
         }
     }
 

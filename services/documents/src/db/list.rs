@@ -8,15 +8,20 @@
 use rust_decimal::Decimal;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use steelyard_domain::id::CustomerId;
-use time::{Date, Duration, OffsetDateTime};
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
+use super::months::first_of_month;
 use crate::kind::Kind;
 
 /// How many of the newest documents a search looks through before it asks an index.
 const NEWEST: u32 = 1_000;
-/// The spans, in days before the newest document that may match; then comes the rest.
-const SPANS_DAYS: [i64; 2] = [31, 396];
+/// The spans that a list is read in: so many whole months before the month of the newest document; then comes the rest.
+const SPANS_MONTHS: &[u8] = &[1, 13];
+/// Of few: whose documents they are does not come every month.
+const SPANS_OF_FEW: &[u8] = &[13];
+/// Of a search: what it finds of a year is put in order, so less than a year is tried before.
+const SPANS_OF_SEARCH: &[u8] = &[1, 4, 13];
 /// What is read of a document.
 const COLUMNS: &str = "id, issued_on, kind, number, customer_id, order_id, currency, total, language, stored_at, \
                        content_type, size_bytes, pages, sha256, object_key, created_at, pack_id, \
@@ -132,20 +137,22 @@ pub async fn list(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    if filter.is_of_few() {
+    if filter.is_of_one() {
         return in_order(pool, filter, &ids, rows_max).await;
     }
-    let is_in_order = filter.words.is_none() && filter.amount.is_none();
-    let newest = if is_in_order {
-        ids.latest()
+    let is_of_few = filter.customer_id.is_some();
+    let is_in_order = is_of_few || (filter.words.is_none() && filter.amount.is_none());
+    let spans = if is_of_few {
+        ids.spans(ids.latest(), SPANS_OF_FEW)
+    } else if is_in_order {
+        ids.spans(ids.latest(), SPANS_MONTHS)
     } else {
         // A shop may have been closed for a while: its newest are as good a sample as another's.
         match newest_of(pool, &ids).await? {
-            Some(id) => day_of(id),
+            Some(id) => ids.spans(day_of(id), SPANS_OF_SEARCH),
             None => return Ok(Vec::new()),
         }
     };
-    let spans = ids.spans(newest);
     if let (false, Some(newest)) = (is_in_order, spans.first()) {
         let found = of_the_newest(pool, filter, &newest.ids, rows_max).await?;
         if found.len() == rows_max as usize {
@@ -168,9 +175,9 @@ pub async fn list(
 }
 
 impl Filter {
-    /// Whether it names something that few documents have in common, and an index knows them in the order of the list.
-    const fn is_of_few(&self) -> bool {
-        self.customer_id.is_some() || self.number.is_some() || self.order_id.is_some()
+    /// Whether it names something that just a few documents have, whenever they were issued.
+    const fn is_of_one(&self) -> bool {
+        self.number.is_some() || self.order_id.is_some()
     }
 }
 
@@ -207,11 +214,11 @@ impl Ids {
         }
     }
 
-    /// Back from the day of the `newest`, without gaps. Of the last the lower bound is the whole's.
-    fn spans(self, newest: Date) -> Vec<Span> {
+    /// Back from the month of the `newest`, without gaps. Of the last the lower bound is the whole's.
+    fn spans(self, newest: Date, months: &[u8]) -> Vec<Span> {
         let (mut spans, mut below) = (Vec::new(), self.below);
-        for days in SPANS_DAYS {
-            let least = newest.checked_sub(Duration::days(days)).map(first_id);
+        for &months in months {
+            let least = months_before(newest, months).map(first_id);
             let Some(least) = least.filter(|least| below.is_none_or(|below| *least < below)) else {
                 break;
             };
@@ -232,9 +239,15 @@ impl Ids {
             least: self.least,
             below,
         };
-        let is_short = spans.len() < SPANS_DAYS.len() && self.least.is_some();
+        let is_short = spans.len() < months.len() && self.least.is_some();
         spans.push(Span { ids, is_short });
         spans
+    }
+
+    /// Whether it is of whole months, as partitions are.
+    fn is_of_months(&self) -> bool {
+        let mut bounds = self.least.iter().chain(&self.below);
+        bounds.all(|id| day_of(*id).day() == 1 && first_id(day_of(*id)) == *id)
     }
 }
 
@@ -244,6 +257,15 @@ struct Span {
     ids: Ids,
     /// Whether it is of few months.
     is_short: bool,
+}
+
+/// The first day of the month that is so many before a date's.
+fn months_before(date: Date, months: u8) -> Option<Date> {
+    let mut first = first_of_month(date);
+    for _ in 0..months {
+        first = first_of_month(first.previous_day()?);
+    }
+    Some(first)
 }
 
 /// The least id of a day: what the schema's `first_id` says.
@@ -305,12 +327,19 @@ fn newest_first(query: &mut QueryBuilder<Postgres>, rows_max: u32) {
     query.push(" ORDER BY id DESC LIMIT ").push(rows_max);
 }
 
-/// The newest document of a range, whether it matches or not.
+/// The newest document of a range, whether it matches or not. Most often it is of these days, and few months are opened.
 async fn newest_of(pool: &PgPool, ids: &Ids) -> sqlx::Result<Option<Uuid>> {
-    let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM documents WHERE true");
-    within(&mut query, ids);
-    newest_first(&mut query, 1);
-    query.build_query_scalar().fetch_optional(pool).await
+    let spans = ids.spans(ids.latest(), SPANS_MONTHS);
+    for span in spans {
+        let mut query = QueryBuilder::<Postgres>::new("SELECT id FROM documents WHERE true");
+        within(&mut query, &span.ids);
+        newest_first(&mut query, 1);
+        let newest = query.build_query_scalar().fetch_optional(pool).await?;
+        if newest.is_some() {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
 }
 
 /// Those that match, in the order of an index.
@@ -357,7 +386,8 @@ async fn by_an_index(
 ) -> sqlx::Result<Vec<Listed>> {
     let mut query = QueryBuilder::<Postgres>::new("WITH found AS MATERIALIZED (SELECT ");
     query.push(COLUMNS).push(" FROM documents WHERE true");
-    if span.is_short {
+    let is_of_months = span.ids.is_of_months();
+    if is_of_months || span.is_short {
         // Written out, so that the plan is made for these months only, and does not take the bounds, which it could not
         // weigh, for the narrowest condition.
         for (bound, id) in [(">=", span.ids.least), ("<", span.ids.below)] {
@@ -368,12 +398,13 @@ async fn by_an_index(
     }
     matching(&mut query, filter);
     query.push(") SELECT * FROM found WHERE true");
-    if !span.is_short {
+    if !is_of_months && !span.is_short {
         within(&mut query, &span.ids);
     }
     newest_first(&mut query, rows_max);
-    // A plan that is for one day's bounds is not worth keeping.
-    let query = query.build_query_as().persistent(!span.is_short);
+    // A plan for whole months is good for a month; one that begins at some document is not worth keeping.
+    let is_kept = is_of_months || !span.is_short;
+    let query = query.build_query_as().persistent(is_kept);
     query.fetch_all(pool).await
 }
 
@@ -382,7 +413,7 @@ mod tests {
     use time::macros::date;
     use uuid::Uuid;
 
-    use super::{Filter, Ids, day_of, first_id};
+    use super::{Filter, Ids, SPANS_OF_SEARCH, day_of, first_id, months_before};
 
     #[test]
     fn a_day_and_its_least_id_tell_each_other() {
@@ -413,16 +444,31 @@ mod tests {
                     ..Filter::default()
                 };
                 let whole = Ids::of(&filter, before);
-                let spans = whole.spans(whole.latest());
+                let spans = whole.spans(whole.latest(), SPANS_OF_SEARCH);
                 assert_eq!(spans.first().map(|span| span.ids.below), Some(whole.below));
                 assert_eq!(spans.last().map(|span| span.ids.least), Some(whole.least));
                 for pair in spans.windows(2) {
                     assert_eq!(pair[0].ids.least, pair[1].ids.below);
                     assert!(pair[0].is_short);
+                    assert!(pair[1].ids.below.is_some_and(|id| day_of(id).day() == 1));
                 }
                 assert!(spans.iter().all(|span| !span.ids.is_empty()), "{spans:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_span_begins_with_a_month() {
+        let newest = date!(2026 - 01 - 31);
+        assert_eq!(months_before(newest, 1), Some(date!(2025 - 12 - 01)));
+        assert_eq!(months_before(newest, 13), Some(date!(2024 - 12 - 01)));
+        let whole = Ids::of(&Filter::default(), None);
+        let spans = whole.spans(newest, SPANS_OF_SEARCH);
+        assert!(spans.iter().all(|span| span.ids.is_of_months()));
+        let cursor = first_id(newest);
+        let spans = Ids::of(&Filter::default(), Some(cursor)).spans(newest, SPANS_OF_SEARCH);
+        let are_of_months: Vec<bool> = spans.iter().map(|span| span.ids.is_of_months()).collect();
+        assert_eq!(are_of_months, [false, true, true, true]);
     }
 
     #[test]

@@ -103,8 +103,9 @@ impl Target {
         gateway
             .0
             .env("CATALOG_URL", format!("http://127.0.0.1:{catalog_api}"))
-            // Neither is asked for a product.
+            // None of these is asked for a product.
             .env("ORDERS_URL", "http://127.0.0.1:9")
+            .env("DOCUMENTS_URL", "http://127.0.0.1:9")
             .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "test")

@@ -1,11 +1,8 @@
 //! What was ordered is invoiced, and its customer has the paper.
 
-use std::io::Read as _;
-
-use flate2::read::ZlibDecoder;
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
-use steelyard_testkit::wait_for;
+use steelyard_testkit::{pdf_texts, wait_for};
 use steelyard_tests::{PATIENCE, Part, System, order_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,7 +57,7 @@ async fn a_customer_fetches_the_invoice_of_an_order_and_nobody_else_does() {
         order.total
     );
     assert!(
-        streams(&file).iter().any(|data| data.contains(&total)),
+        pdf_texts(&file).iter().any(|data| data.contains(&total)),
         "the invoice's own data say what the order came to"
     );
 
@@ -90,18 +87,4 @@ async fn a_customer_fetches_the_invoice_of_an_order_and_nobody_else_does() {
         audit,
         expected.map(|(to, of)| (to.to_owned(), of.to_owned()))
     );
-}
-
-/// What the compressed streams of a PDF hold, as far as it is text.
-fn streams(pdf: &[u8]) -> Vec<String> {
-    const BEGIN: &[u8] = b"stream\n";
-    let begins = pdf.windows(BEGIN.len()).enumerate();
-    let begins = begins.filter(|(_, bytes)| *bytes == BEGIN);
-    begins
-        .filter_map(|(at, _)| {
-            let mut text = String::new();
-            let mut decoder = ZlibDecoder::new(&pdf[at + BEGIN.len()..]);
-            decoder.read_to_string(&mut text).ok().map(|_| text)
-        })
-        .collect()
 }

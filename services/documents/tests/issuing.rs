@@ -1,22 +1,45 @@
 //! Documents of events, whatever is redelivered and whoever dies.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "archive/ministack.rs"]
+mod ministack;
 mod stand;
 
 use std::collections::BTreeSet;
 
+use ministack::Ministack;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use sqlx::types::Json;
-use stand::{SOON, Stand, event, order};
-use steelyard_documents::document_id;
+use stand::kept::{file_of, http};
+use stand::{Row, SOON, Stand, event, order};
+use steelyard_documents::{document_id, words};
 use steelyard_domain::event::OrderEventKind::{Cancelled, Confirmed, Returned, Shipped};
+use steelyard_domain::order::Order;
+use steelyard_domain::totals::{PricedLine, Totals};
+use steelyard_einvoice::cii;
 use steelyard_einvoice::model::Invoice;
 use steelyard_objects::Kept;
 use steelyard_paper::{Press, Theme};
-use steelyard_testkit::wait_for;
+use steelyard_testkit::{pdf_texts, wait_for};
+use uuid::Uuid;
 
 const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// The file of a row: a PDF, and the one that the row knows.
+async fn stored(stand: &Stand, row: &Row) -> bytes::Bytes {
+    let key = row.object_key.as_ref().unwrap();
+    let file = file_of(&http(), &stand.bucket, key).await;
+    assert_eq!(row.sha256, Some(Sha256::digest(&file).to_vec()), "{key}");
+    assert!(file.starts_with(b"%PDF-1.7") && file.trim_ascii_end().ends_with(b"%%EOF"));
+    file
+}
+
+/// `factur-x.xml`, if it is in the file.
+fn e_invoice(file: &[u8]) -> Option<String> {
+    let mut texts = pdf_texts(file).into_iter();
+    texts.find(|text| text.contains("<rsm:CrossIndustryInvoice"))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirmed_order_has_one_invoice_however_often_its_event_comes() {
@@ -36,10 +59,7 @@ async fn a_confirmed_order_has_one_invoice_however_often_its_event_comes() {
     let key = rows[0].object_key.clone().unwrap();
     assert_eq!(key, format!("invoice/2026/11/17850/{}.pdf", rows[0].id));
     assert_eq!(stand.bucket.list("", None).await.unwrap().len(), 1);
-    let file = stand.bucket.get(&key, FILE_BYTES_MAX).await.unwrap();
-    assert_eq!(file.content_type.as_deref(), Some("application/pdf"));
-    let digest = Sha256::digest(&file.body).to_vec();
-    assert_eq!(rows[0].sha256.as_ref(), Some(&digest));
+    stored(&stand, &rows[0]).await;
 
     let model: Json<Invoice> = sqlx::query_scalar("SELECT model FROM models")
         .fetch_one(&stand.pool)
@@ -186,6 +206,192 @@ async fn an_order_that_does_not_add_up_is_parked_and_takes_no_number() {
     let rows = stand.settled(1).await;
     assert_eq!(rows[0].number, "RE-2026-000001");
     wait_for("it is parked", SOON, async || stand.parked().await == 1).await;
+    stand.stop().await;
+}
+
+/// The order in another currency and at other prices, with what it comes to then.
+fn priced(mut order: Order, currency: &str, prices: [&str; 2]) -> Order {
+    order.currency = currency.parse().unwrap();
+    for (line, price) in order.lines.iter_mut().zip(prices) {
+        line.unit_price = price.parse().unwrap();
+    }
+    let lines = order.lines.iter().map(|line| PricedLine {
+        quantity: line.quantity,
+        unit_price: line.unit_price,
+        tax_rate: line.tax_rate,
+    });
+    let lines: Vec<_> = lines.collect();
+    let totals = Totals::of(&lines, order.currency, order.prices).unwrap();
+    for (line, total) in order.lines.iter_mut().zip(&totals.lines) {
+        (line.line_total, line.tax) = (total.line_total, total.tax);
+    }
+    (order.subtotal, order.tax_total) = (totals.subtotal, totals.tax_total);
+    (order.total, order.taxes) = (totals.total, totals.rates);
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_have_the_digits_of_their_currency_be_it_none_or_three() {
+    let mut stand = Stand::new().await;
+    // Two of the first and three of the second at 19 %: net, tax, total.
+    let cases = [
+        ("JPY", ["14800", "86.5"], ["29860", "5673", "35533"]),
+        (
+            "KWD",
+            ["148.1255", "0.0005"],
+            ["296.253", "56.288", "352.541"],
+        ),
+        ("BHD", ["7.5", "1.0005"], ["18.002", "3.420", "21.422"]),
+    ];
+    // One customer's events are issued in their order.
+    let orders = cases.map(|(code, prices, _)| priced(order("17850", code), code, prices));
+    let events = orders.each_ref().map(|order| event(order, Confirmed));
+    stand.send(&events).await;
+    stand.start().await;
+    let rows = stand.settled(3).await;
+    assert_eq!(stand.parked().await, 0);
+    let press = Press::new(Theme::plain()).unwrap();
+    for ((row, order), (code, _, amounts)) in rows.iter().zip(&orders).zip(cases) {
+        assert_eq!(row.order_id, order.id.0, "{code}");
+        let (currency, total, model, language): (String, String, Json<Invoice>, String) =
+            sqlx::query_as(
+                "SELECT currency, total::text, model, language FROM documents JOIN models USING (id)
+                 WHERE id = $1",
+            )
+            .bind(row.id)
+            .fetch_one(&stand.pool)
+            .await
+            .unwrap();
+        assert_eq!((currency.as_str(), total.as_str()), (code, amounts[2]));
+        let totals = &model.totals;
+        let said = [totals.net, totals.tax, totals.gross].map(|amount| amount.to_string());
+        assert_eq!(said, amounts, "{code}");
+        assert_eq!(totals.payable.to_string(), amounts[2], "{code}");
+
+        let file = stored(&stand, row).await;
+        assert!(file == press.invoice(&model, &language).unwrap().bytes);
+        let data = e_invoice(&file);
+        if order.currency.minor_digits() > 2 {
+            // EN 16931 cannot hold them, and nothing is rounded to fit.
+            assert_eq!(data, None, "{code}");
+            continue;
+        }
+        let data = data.unwrap();
+        for (element, amount) in [
+            ("ram:TaxBasisTotalAmount", amounts[0]),
+            ("ram:GrandTotalAmount", amounts[2]),
+            ("ram:DuePayableAmount", amounts[2]),
+            ("ram:InvoiceCurrencyCode", code),
+        ] {
+            assert!(data.contains(&format!("<{element}>{amount}</{element}>")));
+        }
+    }
+    let numbers: Vec<_> = rows.iter().map(|row| row.number.as_str()).collect();
+    assert_eq!(
+        numbers,
+        ["RE-2026-000001", "RE-2026-000002", "RE-2026-000003"]
+    );
+    stand.stop().await;
+}
+
+/// Ids of the documents that a search finds.
+async fn found(stand: &Stand, search: &str) -> BTreeSet<Uuid> {
+    let select = "SELECT id FROM documents WHERE words @@ to_tsquery('simple', $1)";
+    let found = sqlx::query_scalar(select).bind(words::query(search));
+    let found: Vec<Uuid> = found.fetch_all(&stand.pool).await.unwrap();
+    found.into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_ten_thousand_characters_or_from_right_to_left_is_issued_whole() {
+    let mut stand = Stand::new().await;
+    let parts: Vec<String> = (0..1_250).map(|i| format!("Nr{i:05}")).collect();
+    // A name, and a word of it that finds it; one that has no end has none.
+    let names = [
+        (parts.join(" ") + ".", Some("nr00007")),
+        ("x".repeat(10_000), None),
+        ("شركة المثال للتجارة المحدودة".to_owned(), Some("المثال")),
+        ("חברת הדוגמה בע״מ".to_owned(), Some("הדוגמה")),
+    ];
+    assert_eq!(names[0].0.chars().count(), 10_000);
+    let orders: Vec<Order> = names
+        .iter()
+        .zip(1..)
+        .map(|((name, _), i)| {
+            let mut order = order("17850", &i.to_string());
+            order.ship_to.name.clone_from(name);
+            order.bill_to.as_mut().unwrap().name.clone_from(name);
+            order
+        })
+        .collect();
+    let events: Vec<_> = orders
+        .iter()
+        .flat_map(|order| [event(order, Confirmed), event(order, Shipped)])
+        .collect();
+    stand.send(&events).await;
+    stand.start().await;
+    let rows = stand.settled(2 * names.len()).await;
+    assert_eq!(stand.parked().await, 0);
+    let (notes, invoices) = rows.split_at(names.len());
+    for (i, (name, word)) in names.iter().enumerate() {
+        let (invoice, note) = (&invoices[i], &notes[i]);
+        let n = i + 1;
+        let told = [
+            ("invoice", format!("RE-2026-{n:06}"), invoice),
+            ("delivery_note", format!("LS-2026-{n:06}"), note),
+        ];
+        for (kind, number, row) in &told {
+            assert_eq!((row.kind.as_str(), &row.number), (*kind, number));
+            assert_eq!(row.order_id, orders[i].id.0, "{number}");
+        }
+        let model: Json<Invoice> = sqlx::query_scalar("SELECT model FROM models WHERE id = $1")
+            .bind(invoice.id)
+            .fetch_one(&stand.pool)
+            .await
+            .unwrap();
+        assert_eq!((&model.buyer.name, &model.delivery.name), (name, name));
+        assert_eq!(model.totals.gross, orders[i].total);
+
+        let file = stored(&stand, invoice).await;
+        let data = e_invoice(&file).unwrap();
+        assert_eq!(data.as_bytes(), cii::write(&model).unwrap());
+        // The buyer's, and where the goods go.
+        let whole = format!("<ram:Name>{name}</ram:Name>");
+        assert_eq!(data.matches(&whole).count(), 2);
+        stored(&stand, note).await;
+        if let Some(word) = word {
+            let both = [invoice.id, note.id];
+            assert_eq!(found(&stand, word).await, both.into());
+        }
+    }
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_tagged_with_their_kind_and_the_issuers_country() {
+    let ministack = match Ministack::start().await {
+        Ok(ministack) => ministack,
+        Err(why) => return eprintln!("not run: {why}"),
+    };
+    ministack.bucket().await;
+    let mut stand = Stand::new().await;
+    stand.keeps_in(ministack.config()).await;
+    let returned = order("17850", "1");
+    let events = [Confirmed, Shipped, Returned].map(|kind| event(&returned, kind));
+    stand.send(&events).await;
+    stand.start().await;
+    let rows = stand.settled(3).await;
+    let kinds: Vec<_> = rows.iter().map(|row| row.kind.as_str()).collect();
+    assert_eq!(kinds, ["credit_note", "delivery_note", "invoice"]);
+    for row in &rows {
+        stored(&stand, row).await;
+        let key = row.object_key.as_ref().unwrap();
+        let expected = [("country", "DE"), ("kind", row.kind.as_str())];
+        assert_eq!(
+            ministack.tags(key).await,
+            expected.map(|(name, is)| (name.to_owned(), is.to_owned()))
+        );
+    }
     stand.stop().await;
 }
 

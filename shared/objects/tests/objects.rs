@@ -53,6 +53,19 @@ async fn where_something_is_nothing_new_is_put() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_not_what_their_hash_says_are_refused() {
+    let (_server, bucket) = start().await;
+    let kept = Kept::new("text/plain");
+    let (meant, garbled) = (Sha256::digest("meant"), Bytes::from_static(b"garbled"));
+    let put = bucket.put_hashed("a", garbled.clone(), meant.into(), &kept);
+    let refused = put.await.unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused}");
+    let put = bucket.put_new("b", garbled, meant.into(), &kept);
+    let refused = put.await.unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn an_object_is_put_read_whole_and_in_part_listed_and_removed() {
     let (_server, bucket) = start().await;
     let kept = Kept::new("image/webp").cached_for_ever();

@@ -25,6 +25,7 @@ mod agent;
 mod collector;
 mod database;
 pub mod jwt;
+mod pdf;
 mod python;
 mod redis;
 mod redis_sets;
@@ -36,6 +37,7 @@ mod wire;
 pub use agent::FakeAgent;
 pub use collector::{CollectedSample, CollectedSpan, Collector, collector};
 pub use database::{TestDatabase, postgres};
+pub use pdf::pdf_texts;
 pub use python::python;
 pub use redis::{TestRedis, redis};
 pub use redis_sets::{

@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -10,7 +9,7 @@ use sqlx::PgPool;
 use steelyard_documents::import::{Error, Import, Importer};
 use steelyard_objects::Bucket;
 use steelyard_testkit::{Proxy, proxy, wait_for};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -25,24 +24,6 @@ fn write_files(folder: &Path, prefix: &str, files: usize) {
         manifest += &row(&format!("{prefix}-{i:05}"), &format!("{i}.pdf"), &content);
     }
     std::fs::write(folder.join("m.csv"), manifest).unwrap();
-}
-
-fn command(stand: &Stand, folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_documents"));
-    command
-        .arg("import")
-        .arg(folder.join("m.csv"))
-        .env_clear()
-        .env("DATABASE_URL", &stand.database.url)
-        .env("DOCUMENTS_BUCKET", "documents")
-        .env("AWS_REGION", "eu-central-1")
-        .env("AWS_ENDPOINT_URL", stand.s3.url())
-        .env("AWS_ACCESS_KEY_ID", stand.s3.access_key())
-        .env("AWS_SECRET_ACCESS_KEY", stand.s3.secret_key())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
 }
 
 async fn settled(pool: &PgPool) -> i64 {
@@ -71,14 +52,14 @@ async fn an_import_that_is_killed_is_taken_up_where_it_was_and_nothing_is_there_
     write_files(folder.path(), "K", FILES);
     let mut kills = 0;
     for rows in [1, 400, 900] {
-        let child = command(&stand, folder.path()).spawn().unwrap();
+        let child = stand.command(folder.path()).spawn().unwrap();
         kills += usize::from(kill_after(&stand, child, rows).await);
     }
     assert!(kills > 0, "it was never killed before its end");
     let left = settled(&stand.pool).await;
     assert!((1..1_500).contains(&left), "{left}");
 
-    let output = command(&stand, folder.path()).output().await.unwrap();
+    let output = stand.command(folder.path()).output().await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{complaint}");
@@ -104,7 +85,7 @@ async fn a_command_says_by_its_exit_code_that_rows_were_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_files(folder.path(), "K", 2);
     std::fs::remove_file(folder.path().join("1.pdf")).unwrap();
-    let output = command(&stand, folder.path()).output().await.unwrap();
+    let output = stand.command(folder.path()).output().await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(

@@ -3,9 +3,15 @@
 
 mod bad_input;
 mod faults;
+#[path = "../stand/kept.rs"]
+mod kept;
+#[path = "../archive/ministack.rs"]
+mod ministack;
 mod stand;
 
-use stand::{HEADER, Stand, pdf, row, run, sha, zip};
+use ministack::Ministack;
+use stand::{HEADER, Stand, options, pdf, row, run, sha, zip};
+use steelyard_documents::import::{Importer, Source};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_come_from_files_beside_the_manifest_and_from_zips_once_however_often_it_is_run()
@@ -85,8 +91,7 @@ async fn a_folder_of_this_machine_is_a_source_too_and_ndjson_a_manifest() {
         "sha256": sha(&content), "currency": "DEM", "total": "-12.50", "country": "DE",
     });
     std::fs::write(folder.path().join("m.ndjson"), format!("\n{line}\n\n")).unwrap();
-    let source = steelyard_documents::import::Source::folder(folder.path()).unwrap();
-    let importer = stand.importer_of(source);
+    let importer = stand.importer_of(Source::folder(folder.path()).unwrap());
     let import = run(&importer, "m.ndjson", false).await.unwrap().import;
     assert_eq!((import.rows_total, import.rows_imported), (1, 1));
     assert_eq!(stand.stored().await, [("G-1".to_owned(), content)]);
@@ -99,4 +104,54 @@ async fn a_folder_of_this_machine_is_a_source_too_and_ndjson_a_manifest() {
         row,
         ("-12.50".into(), "DEM".into(), Some("DE".into()), None)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_tagged_with_their_kind_and_with_their_country_if_the_manifest_says_it() {
+    let ministack = match Ministack::start().await {
+        Ok(ministack) => ministack,
+        Err(why) => return eprintln!("not run: {why}"),
+    };
+    let documents = ministack.bucket().await;
+    let stand = Stand::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = HEADER.replace("sha256", "sha256,country");
+    let rows = [
+        (
+            "invoice",
+            "FR",
+            vec![("country", "FR"), ("kind", "invoice")],
+        ),
+        ("credit_note", "", vec![("kind", "credit_note")]),
+        (
+            "delivery_note",
+            "DE",
+            vec![("country", "DE"), ("kind", "delivery_note")],
+        ),
+    ];
+    for (kind, country, _) in &rows {
+        let content = pdf(kind);
+        std::fs::write(folder.path().join(format!("{kind}.pdf")), &content).unwrap();
+        let sha256 = sha(&content);
+        manifest += &format!("17850,{kind},N-1,2026-10-05,{kind}.pdf,{sha256},{country}\n");
+    }
+    std::fs::write(folder.path().join("m.csv"), manifest).unwrap();
+    let source = Source::folder(folder.path()).unwrap();
+    let importer = Importer::new(stand.pool.clone(), source, documents.clone(), options());
+    let import = run(&importer, "m.csv", false).await.unwrap().import;
+    assert_eq!((import.rows_imported, import.rows_refused), (3, 0));
+    for (kind, _, tags) in rows {
+        let key: String = sqlx::query_scalar("SELECT object_key FROM documents WHERE kind = $1")
+            .bind(kind)
+            .fetch_one(&stand.pool)
+            .await
+            .unwrap();
+        let there = kept::file_of(&kept::http(), &documents, &key).await;
+        assert_eq!(there, pdf(kind));
+        let tags: Vec<_> = tags
+            .into_iter()
+            .map(|(name, is)| (name.to_owned(), is.to_owned()))
+            .collect();
+        assert_eq!(ministack.tags(&key).await, tags, "{kind}");
+    }
 }

@@ -1,6 +1,8 @@
 //! Postgres, S3, and manifests to import.
 
 use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,10 +13,13 @@ use steelyard_documents::import::{Error, Import, Importer, Options, Report, Sour
 use steelyard_objects::{Bucket, Kept, S3Config, S3Credentials};
 use steelyard_store::{PoolOptions, connect, migrate};
 use steelyard_testkit::{TestDatabase, TestS3};
+use tokio::process::Command;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+
+use crate::kept;
 
 /// Long enough for a machine that builds beside the tests.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
@@ -29,12 +34,16 @@ pub(crate) struct Stand {
 }
 
 pub(crate) fn s3_config(s3: &TestS3, url: String) -> S3Config {
+    config(url, s3.access_key(), s3.secret_key())
+}
+
+pub(crate) fn config(url: String, access_key: &str, secret_key: &str) -> S3Config {
     S3Config {
         region: Some("eu-central-1".to_owned()),
         endpoint_url: Some(url),
         credentials: S3Credentials::Static {
-            access_key_id: s3.access_key().to_owned(),
-            secret_access_key: s3.secret_key().to_owned(),
+            access_key_id: access_key.to_owned(),
+            secret_access_key: secret_key.to_owned(),
         },
     }
 }
@@ -88,7 +97,26 @@ impl Stand {
         faults.await.unwrap()
     }
 
-    /// Every document's number and hash, and the bytes under its key.
+    /// The command that imports by `m.csv` of a folder.
+    pub(crate) fn command(&self, folder: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_documents"));
+        command
+            .arg("import")
+            .arg(folder.join("m.csv"))
+            .env_clear()
+            .env("DATABASE_URL", &self.database.url)
+            .env("DOCUMENTS_BUCKET", "documents")
+            .env("AWS_REGION", "eu-central-1")
+            .env("AWS_ENDPOINT_URL", self.s3.url())
+            .env("AWS_ACCESS_KEY_ID", self.s3.access_key())
+            .env("AWS_SECRET_ACCESS_KEY", self.s3.secret_key())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Every document's number, and the bytes under its key: those of its row, by hash and size.
     pub(crate) async fn stored(&self) -> Vec<(String, Vec<u8>)> {
         let rows: Vec<(String, String, Vec<u8>, i64)> = sqlx::query_as(
             "SELECT number, object_key, sha256, size_bytes FROM documents ORDER BY number",
@@ -96,9 +124,9 @@ impl Stand {
         .fetch_all(&self.pool)
         .await
         .unwrap();
-        let mut stored = Vec::new();
+        let (mut stored, http) = (Vec::new(), kept::http());
         for (number, key, sha256, size) in rows {
-            let body = self.documents.get(&key, 1 << 25).await.unwrap().body;
+            let body = kept::file_of(&http, &self.documents, &key).await;
             assert_eq!(Sha256::digest(&body).to_vec(), sha256, "{number}");
             assert_eq!(i64::try_from(body.len()).unwrap(), size, "{number}");
             stored.push((number, body.to_vec()));

@@ -1,6 +1,8 @@
 //! The service with a real Postgres, an SQS server and an S3 server, the last behind a proxy that fails on demand.
 #![expect(dead_code, reason = "each test file uses a part of the stand")]
 
+pub(crate) mod kept;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

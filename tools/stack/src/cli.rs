@@ -130,7 +130,7 @@ pub struct ReplayArgs {
     /// How long to wait, after the last order was sent, until all are settled
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub settle: Duration,
-    /// Wait for the invoice of every confirmed order, too, and compare them
+    /// Wait for the invoice of every confirmed order, too, and compare them: one to one, and to the cent
     #[arg(long)]
     pub invoices: bool,
     #[command(flatten)]

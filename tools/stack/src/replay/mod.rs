@@ -103,9 +103,12 @@ pub async fn command(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         let waiting = bar(ordered.len(), "invoices");
         let invoices = wait_for_invoices(&storefront, &ordered, args.settle, &waiting).await;
         waiting.finish_and_clear();
+        let invoices = invoices.context("cannot list the invoices")?;
         out(&format!("\n{}", invoices.table()));
         if invoices.balance() {
-            out("  Every confirmed order has one invoice, to the cent.");
+            out(
+                "  Every confirmed order has one invoice, to the cent, and every invoice its order.",
+            );
         }
         balances &= invoices.balance();
     }
@@ -125,9 +128,12 @@ fn confirmed(ids: &[OrderId], states: &[State]) -> Vec<Ordered> {
             State::Settled(answer)
                 if !matches!(answer.status.as_str(), "rejected" | "cancelled") =>
             {
+                let since = |at: Option<OffsetDateTime>| at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
                 Some(Ordered {
                     id: *id,
-                    month: month(answer.placed_at.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+                    month: month(since(answer.placed_at)),
+                    accepted_on: since(answer.accepted_at).date(),
+                    currency: answer.currency.clone(),
                     total: answer.total,
                 })
             }

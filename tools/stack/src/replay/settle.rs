@@ -30,8 +30,13 @@ pub(super) struct Answer {
     /// What it comes to, with tax.
     #[serde(default)]
     pub(super) total: Decimal,
+    #[serde(default)]
+    pub(super) currency: String,
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub(super) placed_at: Option<OffsetDateTime>,
+    /// When the gateway took it.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(super) accepted_at: Option<OffsetDateTime>,
     /// Requests under the same key that asked for something else.
     #[serde(default)]
     pub(super) conflicts: Vec<serde::de::IgnoredAny>,

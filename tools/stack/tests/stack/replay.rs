@@ -7,6 +7,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use url::Url;
+use uuid::Uuid;
 
 use crate::support::{Running, data_dir, run};
 
@@ -100,13 +103,7 @@ async fn a_file_is_replayed_once_however_often_it_is_sent_and_balances_to_the_ce
     let before = stock(&stack).await;
     let (code, second) = replay(data.path(), &["--invoices", plain.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{second}");
-    let invoiced = second.lines().rfind(|line| line.contains("2011-03 "));
-    let invoiced: Vec<&str> = invoiced.unwrap().split_whitespace().collect();
-    assert_eq!(
-        (invoiced[1], invoiced[2], invoiced[5]),
-        ("5", "5", "0.00"),
-        "{second}"
-    );
+    assert_eq!(invoiced(&second), ["5", "5", "0.00"], "{second}");
     assert!(second.contains("one invoice, to the cent"), "{second}");
     assert!(second.contains("0 goods receipts booked"), "{second}");
     assert_eq!(table(&first), table(&second));
@@ -174,6 +171,48 @@ async fn books_that_do_not_balance_fail() {
     stack.stop(Signal::SIGINT).await;
 }
 
+#[tokio::test]
+async fn an_invoice_too_many_or_without_its_order_fails_the_replay() {
+    let data = data_dir();
+    let mut stack = Running::start(data.path(), &[]).await;
+    let plain = data.path().join("books.csv");
+    std::fs::write(&plain, BOOKS).unwrap();
+    let args = ["--invoices", plain.to_str().unwrap()];
+    let (code, said) = replay(data.path(), &args);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(invoiced(&said), ["5", "5", "0.00"], "{said}");
+
+    // Past the service, which does not do such things.
+    let mut database: Url = stack.file.parts["postgres"].url.parse().unwrap();
+    database.set_path("steelyard");
+    let mut database = PgConnection::connect(database.as_str()).await.unwrap();
+    let copy = "INSERT INTO documents.documents
+                    (id, issued_on, kind, number, customer_id, order_id, currency, total, stored_at, object_key, sha256, size_bytes)
+                SELECT (left(documents.first_id(issued_on)::text, 35) || $1)::uuid, issued_on, kind, $2, customer_id,
+                       coalesce($3, order_id), currency, total, stored_at, object_key, sha256, size_bytes
+                FROM documents.documents WHERE kind = 'invoice' ORDER BY number LIMIT 1";
+    for (digit, number, order) in [
+        ("1", "RE-TWICE", None),
+        ("2", "RE-STRAY", Some(Uuid::new_v4())),
+    ] {
+        let copied = sqlx::query(copy).bind(digit).bind(number).bind(order);
+        copied.execute(&mut database).await.unwrap();
+    }
+    let (code, said) = replay(data.path(), &args);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(invoiced(&said)[..2], ["5", "6"], "{said}");
+    assert_eq!(figure(&said, "invoices of other orders"), "1");
+    for words in [
+        ": 2 invoices: RE-",
+        ", RE-TWICE",
+        "there is none, and it has RE-STRAY",
+    ] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert!(said.contains("The books do not balance."), "{said}");
+    stack.stop(Signal::SIGINT).await;
+}
+
 #[test]
 fn without_a_stack_and_without_a_url_a_replay_says_so() {
     let data = data_dir();
@@ -185,6 +224,13 @@ fn without_a_stack_and_without_a_url_a_replay_says_so() {
     let (code, said) = replay(data.path(), &["/no/such/file.csv"]);
     assert_eq!(code, Some(1));
     assert!(said.contains("cannot open /no/such/file.csv"), "{said}");
+}
+
+/// Orders, invoices and the difference of March, with tax.
+fn invoiced(said: &str) -> [&str; 3] {
+    let march = said.lines().rfind(|line| line.contains("2011-03 "));
+    let march: Vec<&str> = march.unwrap().split_whitespace().collect();
+    [march[1], march[2], march[5]]
 }
 
 fn run_token(data: &Path) -> String {

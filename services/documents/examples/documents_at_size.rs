@@ -13,8 +13,15 @@
     reason = "a measurement stops at the first surprise and tells on the terminal"
 )]
 
+mod common {
+    pub(crate) mod cpu;
+    pub(crate) mod family;
+}
+
 use std::time::{Duration, Instant};
 
+use common::cpu::cpu_ms;
+use common::family::family_cpu_ms;
 use rand::RngExt as _;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -234,7 +241,7 @@ impl Size {
 
     async fn measure(&self, what: &str, query: impl Fn() -> String) {
         let began = Instant::now();
-        let before = [own_cpu_ms(), postgres_cpu_ms(self.postgres)];
+        let before = [own_cpu_ms(), family_cpu_ms(self.postgres)];
         let (mut calls, mut found) = (Vec::new(), 0);
         while began.elapsed() < self.seconds {
             let path = format!("{}?{}", paths::DOCUMENTS, query());
@@ -243,7 +250,7 @@ impl Size {
             calls.push(called.elapsed());
             found += page["data"].as_array().unwrap().len();
         }
-        let after = [own_cpu_ms(), postgres_cpu_ms(self.postgres)];
+        let after = [own_cpu_ms(), family_cpu_ms(self.postgres)];
         let count = calls.len();
         calls.sort_unstable();
         let at = |percent: usize| calls[(count - 1) * percent / 100];
@@ -297,32 +304,5 @@ fn filled(month: u64, months: u64, monthly: u64) -> String {
 }
 
 fn own_cpu_ms() -> u64 {
-    cpu_ms(|pid, _| pid == std::process::id())
-}
-
-/// Of Postgres with its backends.
-fn postgres_cpu_ms(postgres: u32) -> u64 {
-    cpu_ms(|pid, parent| pid == postgres || parent == postgres)
-}
-
-/// CPU time of processes, by their id and their parent's, in ms; 0 where there is no `/proc`.
-fn cpu_ms(wanted: impl Fn(u32, u32) -> bool) -> u64 {
-    let mut ticks = 0;
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
-            continue;
-        };
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // Behind the name, which may hold blanks: state, parent, … user and system time in ticks of 10 ms.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let field = |index: usize| -> u64 {
-            let field = fields.get(index);
-            field.and_then(|field| field.parse().ok()).unwrap_or(0)
-        };
-        if wanted(pid, u32::try_from(field(1)).unwrap_or(0)) {
-            ticks += field(11) + field(12);
-        }
-    }
-    ticks * 10
+    cpu_ms(std::process::id())
 }

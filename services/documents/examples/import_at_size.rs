@@ -3,6 +3,11 @@
 //! (`--files`, `--kilobytes`), in zips with `--zips 8`, imports them by the `documents` binary from an S3 server in a
 //! process of its own into the same server, with Postgres beside it.
 
+mod common {
+    pub(crate) mod child;
+    pub(crate) mod cpu;
+}
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
+use common::child::{first_line, rss_peak_kb};
+use common::cpu::cpu_ms;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
@@ -185,13 +192,6 @@ fn pdf(seed: u64, bytes: usize) -> Vec<u8> {
     content
 }
 
-async fn first_line(child: &mut Child) -> anyhow::Result<String> {
-    use tokio::io::AsyncBufReadExt as _;
-    let out = child.stdout.take().context("no output")?;
-    let line = tokio::io::BufReader::new(out).lines().next_line().await?;
-    line.context("the S3 server said nothing")
-}
-
 /// Waits until so many rows are settled.
 async fn until(pool: &PgPool, child: &mut Child, rows: i64) -> anyhow::Result<i64> {
     let began = Instant::now();
@@ -220,15 +220,8 @@ async fn watch(child: &mut Child) -> anyhow::Result<(u64, u64)> {
             anyhow::ensure!(status.success(), "the import ended with {status}");
             return Ok((peak, cpu));
         }
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kb = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        peak = peak.max(kb.unwrap_or(0));
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.split(' ').collect();
-        // utime and stime, in ticks of 10 ms.
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
-        cpu = cpu.max((ticks(13).unwrap_or(0) + ticks(14).unwrap_or(0)) * 10);
+        peak = peak.max(rss_peak_kb(id));
+        cpu = cpu.max(cpu_ms(id));
         tokio::time::sleep(SAMPLE_EVERY).await;
     }
 }

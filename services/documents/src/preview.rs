@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use steelyard_paper::{Press, Theme, sample};
+use steelyard_domain::tax::PriceMode;
+use steelyard_paper::sample::{self, Sample};
+use steelyard_paper::{Press, Theme};
 
 /// Lines that a sample may have: as many as an order.
 const LINES_MAX: u16 = 2_000;
@@ -26,6 +28,15 @@ pub struct Preview {
     /// Lines of the sample.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=i64::from(LINES_MAX)))]
     lines: u16,
+    /// Whom the sample goes to.
+    #[arg(long, value_enum, default_value_t = Buyer::Home)]
+    buyer: Buyer,
+    /// Prices hold the tax.
+    #[arg(long)]
+    gross: bool,
+    /// With allowances and charges, on lines and on the whole.
+    #[arg(long)]
+    allowances: bool,
     /// The file to write.
     #[arg(long)]
     out: PathBuf,
@@ -39,7 +50,35 @@ enum Kind {
     DeliveryNote,
 }
 
+/// Whom a sample can go to.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Buyer {
+    /// In the shop's own country.
+    Home,
+    /// In Israel, in Hebrew.
+    Hebrew,
+    /// In Lebanon, in Arabic.
+    Arabic,
+}
+
 impl Preview {
+    fn sample(&self) -> Sample {
+        Sample {
+            lines: self.lines.into(),
+            prices: if self.gross {
+                PriceMode::Gross
+            } else {
+                PriceMode::Net
+            },
+            buyer: match self.buyer {
+                Buyer::Home => sample::Buyer::Home,
+                Buyer::Hebrew => sample::Buyer::Hebrew,
+                Buyer::Arabic => sample::Buyer::Arabic,
+            },
+            has_allowances: self.allowances,
+        }
+    }
+
     /// Writes the file, and answers what to tell about it.
     ///
     /// # Errors
@@ -50,11 +89,11 @@ impl Preview {
             None => Theme::plain(),
         };
         let press = Press::new(theme)?;
-        let lines = self.lines.into();
+        let sample = self.sample();
         let pdf = match self.kind {
-            Kind::Invoice => press.invoice(&sample::invoice(lines), &self.lang),
-            Kind::CreditNote => press.invoice(&sample::credit_note(lines), &self.lang),
-            Kind::DeliveryNote => press.delivery_note(&sample::delivery_note(lines), &self.lang),
+            Kind::Invoice => press.invoice(&sample.invoice(), &self.lang),
+            Kind::CreditNote => press.invoice(&sample.credit_note(), &self.lang),
+            Kind::DeliveryNote => press.delivery_note(&sample.delivery_note(), &self.lang),
         }?;
         fs::write(&self.out, &pdf.bytes)
             .with_context(|| format!("cannot write {}", self.out.display()))?;

@@ -33,6 +33,27 @@ fn the_command_line_is_valid_and_what_it_writes_is_a_pdf() {
 }
 
 #[test]
+fn every_sample_can_be_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("x.pdf");
+    for options in [
+        "--allowances",
+        "--allowances --gross --kind credit-note",
+        "--buyer hebrew --kind delivery-note",
+        "--buyer arabic --allowances",
+    ] {
+        let args = ["preview", "--lines", "40"].into_iter();
+        let args = args.chain(options.split(' ')).map(std::ffi::OsStr::new);
+        let args = args.chain(["--out".as_ref(), out.as_os_str()]);
+        let said = Preview::parse_from(args).run().expect("rendered");
+        assert!(
+            said.contains("pages") && !said.contains("no font"),
+            "{options}: {said}"
+        );
+    }
+}
+
+#[test]
 fn a_fault_in_the_theme_is_told_by_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("theme.toml"), "paper = \"A0\"\n").expect("written");

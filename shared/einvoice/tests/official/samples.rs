@@ -8,11 +8,11 @@ use steelyard_domain::order::{
     Address, FulfillmentStatus, Order, OrderLine, OrderStatus, PaymentMethod, PaymentStatus,
 };
 use steelyard_domain::tax::PriceMode;
-use steelyard_domain::totals::{PricedLine, Totals};
+use steelyard_domain::totals::{PricedLine, Totals as OrderTotals};
 use steelyard_einvoice::issue::{BUYER_REFERENCE, Issuer, Numbered};
 use steelyard_einvoice::model::{
     Account, Adjustment, Contact, Direction, Endpoint, Invoice, LineAdjustment, Party, PercentOf,
-    PostalAddress,
+    PostalAddress, Totals,
 };
 use time::macros::{date, datetime};
 
@@ -90,7 +90,7 @@ pub(crate) fn order(currency: &str, prices: PriceMode, to: Address, goods: &[Goo
             tax_rate: rate.parse().unwrap(),
         })
         .collect();
-    let totals = Totals::of(&priced, currency, prices).unwrap();
+    let totals = OrderTotals::of(&priced, currency, prices).unwrap();
     let lines = goods.iter().zip(&priced).zip(&totals.lines);
     let lines = lines.map(|((goods, priced), total)| OrderLine {
         sku: goods.0.parse().unwrap(),
@@ -170,6 +170,8 @@ pub(crate) fn all() -> Vec<(&'static str, Invoice)> {
     let home = || address("DE", None);
     let several = [LAMP, SCREWS, BOOK, ("MAP", "A map", 1, "5.00", "0", "zero")];
     let standard = issue(&order("EUR", Net, home(), &[LAMP, SCREWS]));
+    let allowances = with_allowances(standard.clone());
+    let gross = issue(&order("EUR", Gross, home(), &[LAMP, SCREWS]));
     let several_rates = issue(&order("EUR", Net, home(), &several));
     let export = [("LAMP-01", "Desk lamp", 3, "48.90", "0", "standard")];
     let export = issue(&order("EUR", Net, address("AU", None), &export));
@@ -205,8 +207,13 @@ pub(crate) fn all() -> Vec<(&'static str, Invoice)> {
         .map(|((sku, name), i)| (sku.as_str(), name.as_str(), i, "1.07", "19", "standard"))
         .collect();
     vec![
-        ("allowances", with_allowances(standard.clone())),
+        ("allowances", allowances.clone()),
+        (
+            "allowances-in-gross-prices",
+            with_allowances_in_prices_with_tax(gross),
+        ),
         ("credit-note", note(&standard)),
+        ("credit-note-allowances", note(&allowances)),
         ("credit-note-export", note(&export)),
         ("credit-note-several-rates", note(&several_rates)),
         ("exempt", issue(&order("EUR", Net, home(), &exempt))),
@@ -245,14 +252,16 @@ fn odd_address() -> Address {
 /// 5 % off, freight on top, and two euros off the first line, added up by hand.
 fn with_allowances(mut invoice: Invoice) -> Invoice {
     let round = |amount: Decimal| invoice.currency.round(amount);
-    let two = Decimal::TWO;
+    let two = round(Decimal::TWO);
     let line = &mut invoice.lines[0];
     line.adjustments.push(LineAdjustment {
         direction: Direction::Allowance,
-        amount: round(two),
+        amount: two,
+        shown: two,
         reason: "Scratched".into(),
     });
     line.net -= two;
+    line.shown.total -= two;
     let tax = line.tax;
     let lines: Decimal = invoice.lines.iter().map(|line| line.net).sum();
     let allowance = round(lines * Decimal::new(5, 2));
@@ -261,6 +270,7 @@ fn with_allowances(mut invoice: Invoice) -> Invoice {
         Adjustment {
             direction: Direction::Allowance,
             amount: allowance,
+            shown: allowance,
             of: Some(PercentOf {
                 percent: Decimal::from(5),
                 base: lines,
@@ -271,6 +281,7 @@ fn with_allowances(mut invoice: Invoice) -> Invoice {
         Adjustment {
             direction: Direction::Charge,
             amount: freight,
+            shown: freight,
             of: None,
             reason: "Freight".into(),
             tax,
@@ -278,15 +289,58 @@ fn with_allowances(mut invoice: Invoice) -> Invoice {
     ];
     let net = lines - allowance + freight;
     let amount = round(net * tax.percent / Decimal::ONE_HUNDRED);
-    invoice.taxes[0].net = net;
-    invoice.taxes[0].amount = amount;
-    let totals = &mut invoice.totals;
-    totals.lines = lines;
-    totals.allowances = allowance;
-    totals.charges = freight;
-    totals.net = net;
-    totals.tax = amount;
-    totals.gross = net + amount;
-    totals.payable = net + amount;
+    adjusted(invoice, net, amount)
+}
+
+/// The same where prices hold the tax: of 19 %, ten euros are shown as 11.90.
+fn with_allowances_in_prices_with_tax(mut invoice: Invoice) -> Invoice {
+    let amount = |text: &str| -> Decimal { text.parse().unwrap() };
+    let line = &mut invoice.lines[0];
+    line.adjustments.push(LineAdjustment {
+        direction: Direction::Allowance,
+        amount: amount("2.00"),
+        shown: amount("2.38"),
+        reason: "Scratched".into(),
+    });
+    line.net -= amount("2.00");
+    line.shown.total -= amount("2.38");
+    let tax = line.tax;
+    let on_all = [
+        (Direction::Allowance, "10.00", "11.90", "Regular customer"),
+        (Direction::Charge, "5.00", "5.95", "Freight"),
+    ];
+    let on_all = on_all.map(|(direction, without, with, reason)| Adjustment {
+        direction,
+        amount: amount(without),
+        shown: amount(with),
+        of: None,
+        reason: reason.into(),
+        tax,
+    });
+    invoice.adjustments = on_all.into();
+    let net = invoice.taxes[0].net - amount("7.00");
+    let tax = invoice.taxes[0].amount - amount("1.33");
+    adjusted(invoice, net, tax)
+}
+
+/// The sums of an invoice of one rate anew.
+fn adjusted(mut invoice: Invoice, net: Decimal, tax: Decimal) -> Invoice {
+    let of = |direction| -> Decimal {
+        let adjustments = invoice.adjustments.iter();
+        let adjustments = adjustments.filter(|a| a.direction == direction);
+        adjustments.map(|a| a.amount).sum()
+    };
+    let (allowances, charges) = (of(Direction::Allowance), of(Direction::Charge));
+    (invoice.taxes[0].net, invoice.taxes[0].amount) = (net, tax);
+    invoice.totals = Totals {
+        lines: invoice.lines.iter().map(|line| line.net).sum(),
+        allowances,
+        charges,
+        net,
+        tax,
+        gross: net + tax,
+        payable: net + tax,
+        prepaid: invoice.totals.prepaid,
+    };
     invoice
 }

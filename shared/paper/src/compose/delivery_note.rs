@@ -68,6 +68,7 @@ fn table(note: &DeliveryNote, columns: &[Column], language: &Language) -> Table 
             .map(|(column, _)| cell(*column, item, position))
             .collect(),
         running: String::new(),
+        under: Vec::new(),
     });
     Table {
         rows: rows.collect(),

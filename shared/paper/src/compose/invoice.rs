@@ -2,10 +2,10 @@
 
 use rust_decimal::Decimal;
 use steelyard_domain::tax::PriceMode;
-use steelyard_einvoice::model::{Category, Direction, Invoice, Kind, Line, TaxTotal};
+use steelyard_einvoice::model::{Adjustment, Category, Direction, Invoice, Kind, Line, TaxTotal};
 
 use super::address;
-use super::letter::{Carried, Letter, Paragraph, Row, Sum, SumWeight, Table};
+use super::letter::{Carried, Letter, Paragraph, Row, Sum, SumWeight, Table, Under};
 use crate::numbers;
 use crate::theme::{Column, Language, Theme, Word, in_fours};
 
@@ -132,16 +132,8 @@ impl Writer<'_> {
             (column, self.word(word))
         };
         let mut running = Decimal::ZERO;
-        let rows = self.invoice.lines.iter().zip(1..).map(|(line, position)| {
-            running += line.shown.total;
-            Row {
-                cells: columns
-                    .iter()
-                    .map(|&c| self.cell(c, line, position))
-                    .collect(),
-                running: self.amount(running),
-            }
-        });
+        let rows = self.invoice.lines.iter().zip(1..);
+        let rows = rows.map(|(line, position)| self.row(columns, line, position, &mut running));
         Table {
             columns: columns.iter().map(label).collect(),
             rows: rows.collect(),
@@ -152,32 +144,97 @@ impl Writer<'_> {
         }
     }
 
-    fn cell(&self, column: Column, line: &Line, position: u32) -> String {
+    /// A line as quantity × price, and under it what is taken off and put on: the column of totals adds up as it stands.
+    fn row(&self, columns: &[Column], line: &Line, position: u32, running: &mut Decimal) -> Row {
+        let listed = listed(line);
+        let cells = columns.iter();
+        let cells = cells.map(|&column| self.cell(column, line, position, listed));
+        *running += listed;
+        let row = Row {
+            cells: cells.collect(),
+            running: self.amount(*running),
+            under: Vec::new(),
+        };
+        let under = line.adjustments.iter().map(|adjustment| {
+            let amount = adjustment.direction.signed(adjustment.shown);
+            *running += amount;
+            let reason = self.reason(&adjustment.reason, adjustment.direction);
+            self.under(columns, reason, amount, *running)
+        });
+        Row {
+            under: under.collect(),
+            ..row
+        }
+    }
+
+    fn under(
+        &self,
+        columns: &[Column],
+        reason: String,
+        amount: Decimal,
+        running: Decimal,
+    ) -> Under {
+        let (label, amount) = if columns.contains(&Column::Total) {
+            (reason, self.amount(amount))
+        } else {
+            (format!("{reason} {}", self.money(amount)), String::new())
+        };
+        Under {
+            label,
+            amount,
+            running: self.amount(running),
+        }
+    }
+
+    fn cell(&self, column: Column, line: &Line, position: u32, listed: Decimal) -> String {
         match column {
             Column::Position => position.to_string(),
             Column::Sku => line.sku.clone(),
-            Column::Name => {
-                let mut name = line.name.clone();
-                for adjustment in &line.adjustments {
-                    let amount = self.signed(adjustment.direction, adjustment.amount);
-                    name.push_str(&format!("\n{} {amount}", adjustment.reason));
-                }
-                name
-            }
+            Column::Name => line.name.clone(),
             Column::Quantity => numbers::number(self.language, line.quantity.into()),
             Column::UnitPrice => {
                 numbers::price(self.language, line.shown.unit_price, self.invoice.currency)
             }
             Column::Tax => format!("{}\u{a0}%", self.percent(line.tax.percent)),
-            Column::Total => self.amount(line.shown.total),
+            Column::Total => self.amount(listed),
         }
     }
 
-    fn signed(&self, direction: Direction, amount: Decimal) -> String {
-        self.money(match direction {
-            Direction::Allowance => -amount,
-            Direction::Charge => amount,
+    /// Why less or more is asked for; which of the two, when nobody says why.
+    fn reason(&self, reason: &str, direction: Direction) -> String {
+        if !reason.trim().is_empty() {
+            return reason.to_owned();
+        }
+        self.word(match direction {
+            Direction::Allowance => Word::Allowance,
+            Direction::Charge => Word::Charge,
         })
+    }
+
+    /// An allowance or a charge on the whole. Where there are several rates, it says under which it falls.
+    fn adjustment(&self, adjustment: &Adjustment) -> Sum {
+        let mut label = self.reason(&adjustment.reason, adjustment.direction);
+        if let Some(of) = &adjustment.of {
+            let (percent, base) = (self.percent(of.percent), self.money(of.base));
+            // The base is without tax, and would not be found among prices with it.
+            let word = match self.invoice.prices {
+                PriceMode::Net => Word::ByPercentOf,
+                PriceMode::Gross => Word::ByPercent,
+            };
+            // What others wrote goes in last: it is no phrase.
+            let slots = [("percent", &*percent), ("base", &base), ("reason", &label)];
+            label = self.language.phrase(word, &slots);
+        }
+        if self.invoice.taxes.len() > 1 {
+            let percent = self.percent(adjustment.tax.percent);
+            let slots = [("percent", &*percent), ("reason", &label)];
+            label = self.language.phrase(Word::AtTax, &slots);
+        }
+        Sum {
+            label,
+            amount: self.money(adjustment.direction.signed(adjustment.shown)),
+            weight: SumWeight::Plain,
+        }
     }
 
     fn sums(&self) -> Vec<Sum> {
@@ -201,12 +258,10 @@ impl Writer<'_> {
         let with_tax = self.invoice.prices == PriceMode::Gross;
         let mut sums = Vec::new();
         if !self.invoice.adjustments.is_empty() {
-            sums.push(plain(self.word(Word::Subtotal), self.money(totals.lines)));
+            let lines = self.invoice.lines.iter().map(|line| line.shown.total);
+            sums.push(plain(self.word(Word::Subtotal), self.money(lines.sum())));
             let adjustments = self.invoice.adjustments.iter();
-            sums.extend(adjustments.map(|adjustment| {
-                let amount = self.signed(adjustment.direction, adjustment.amount);
-                plain(adjustment.reason.clone(), amount)
-            }));
+            sums.extend(adjustments.map(|adjustment| self.adjustment(adjustment)));
         }
         if !with_tax {
             sums.push(plain(self.word(Word::NetTotal), self.money(totals.net)));
@@ -293,4 +348,11 @@ impl Writer<'_> {
         said.extend(payment.terms.clone().map(Paragraph::Plain));
         said
     }
+}
+
+/// What a line comes to before anything is taken off or put on.
+fn listed(line: &Line) -> Decimal {
+    let adjustments = line.adjustments.iter();
+    let adjusted: Decimal = adjustments.map(|a| a.direction.signed(a.shown)).sum();
+    line.shown.total - adjusted
 }

@@ -25,7 +25,8 @@ const FACT_LINES_MAX: usize = 2;
 const TITLE_TOP: f32 = 98.0 * MM;
 const HEAD_TOP: f32 = 15.0 * MM;
 const SUMS_WIDTH: f32 = 84.0 * MM;
-const SUM_AMOUNT_WIDTH: f32 = 35.0 * MM;
+/// A sum's label is never narrower, whatever its amount is.
+const SUM_LABEL_WIDTH_MIN: f32 = 30.0 * MM;
 /// Between a label and its value in pairs.
 const PAIR_LABEL_WIDTH: f32 = 32.0 * MM;
 const GAP: f32 = 9.0;
@@ -242,10 +243,12 @@ fn set_sums(sheets: &mut Sheets<'_>, sums: &[Sum]) -> Vec<SetSum> {
                 (style, style, STRONG_PADDING)
             }
         };
-        let width = SUMS_WIDTH - SUM_AMOUNT_WIDTH - STRONG_PADDING;
+        let amount = sheets.set(&sum.amount, style, None);
+        let taken = STRONG_PADDING + GAP + amount.width() + table::CELL_PADDING;
+        let width = (SUMS_WIDTH - taken).max(SUM_LABEL_WIDTH_MIN);
         SetSum {
             label: sheets.set(&sum.label, label_style, Some(width)),
-            amount: sheets.set(&sum.amount, style, None),
+            amount,
             weight: sum.weight,
             padding,
         }
@@ -258,23 +261,37 @@ fn height_of(sums: &[SetSum]) -> f32 {
     sums.iter().map(SetSum::height).sum::<f32>() + GAP / 2.0
 }
 
+/// Together on a page, unless there are more than any page could hold.
 fn write_sums(sheets: &mut Sheets<'_>, sums: &[SetSum]) {
-    let shade = sheets.theme.settings.colours.shade;
-    let right = sheets.right();
-    let x = right - SUMS_WIDTH;
     sheets.need(height_of(sums));
     sheets.y += GAP / 2.0;
     for sum in sums {
-        let (y, height) = (sheets.y, sum.height());
-        let leaf = sheets.leaf();
-        if sum.weight == SumWeight::Strong {
-            leaf.fill((x, y), (SUMS_WIDTH, height), shade);
-        }
-        leaf.text(&sum.label, x + STRONG_PADDING, y + sum.padding);
-        let amount_x = right - sum.amount.width() - table::CELL_PADDING;
-        leaf.text(&sum.amount, amount_x, y + sum.padding);
-        sheets.y += height;
+        sheets.need(sum.height());
+        write_sum(sheets, sum);
     }
+}
+
+/// The amount stands with the label's first line; a label at length goes on where the next page begins.
+fn write_sum(sheets: &mut Sheets<'_>, sum: &SetSum) {
+    let shade = sheets.theme.settings.colours.shade;
+    let right = sheets.right();
+    let x = right - SUMS_WIDTH;
+    let (y, height) = (sheets.y, sum.height());
+    if sum.weight == SumWeight::Strong {
+        sheets.leaf().fill((x, y), (SUMS_WIDTH, height), shade);
+    }
+    let page = sheets.leaves.len();
+    sheets.y += sum.padding;
+    sheets.flow(&sum.label, x + STRONG_PADDING);
+    let amount_x = right - sum.amount.width() - table::CELL_PADDING;
+    if let Some(leaf) = sheets.leaves.get_mut(page - 1) {
+        leaf.text(&sum.amount, amount_x, y + sum.padding);
+    }
+    sheets.y = if sheets.leaves.len() == page {
+        y + height
+    } else {
+        sheets.y + sum.padding
+    };
 }
 
 /// What stands on every page, once it is known how many there are.

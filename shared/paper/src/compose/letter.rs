@@ -43,6 +43,13 @@ pub(crate) struct Table {
     pub(crate) carried: Option<Carried>,
 }
 
+impl Table {
+    /// Which column it is, from the left.
+    pub(crate) fn place_of(&self, column: Column) -> Option<usize> {
+        self.columns.iter().position(|(one, _)| *one == column)
+    }
+}
+
 /// "Carried forward" and "brought forward".
 pub(crate) struct Carried {
     pub(crate) forward: String,
@@ -53,7 +60,19 @@ pub(crate) struct Carried {
 pub(crate) struct Row {
     /// One per column.
     pub(crate) cells: Vec<String>,
-    /// Σ up to and with this line.
+    /// Σ up to and with this line, without what stands under it.
+    pub(crate) running: String,
+    /// What is taken off the line or put on it.
+    pub(crate) under: Vec<Under>,
+}
+
+/// A small row under a line: an allowance or a charge.
+pub(crate) struct Under {
+    /// Stands under the name.
+    pub(crate) label: String,
+    /// Stands in the column of totals, where there is one.
+    pub(crate) amount: String,
+    /// Σ up to and with this.
     pub(crate) running: String,
 }
 

@@ -4,9 +4,10 @@
     reason = "points on a page; no money comes here"
 )]
 
+use std::ops::Range;
 use std::rc::Rc;
 
-use super::letter::{Carried, Row, Table};
+use super::letter::{Carried, Row, Table, Under};
 use super::sheet::{BODY_TOP, HAIRLINE, MM, Sheets, size};
 use crate::page::{Align, Block, LEADING, Style, Weight};
 use crate::theme::Column;
@@ -29,69 +30,106 @@ struct Place {
     align: Align,
 }
 
-/// A row that was set.
+/// What was set before the widths were known.
+struct Narrow {
+    /// One per column; `None` for those that are wrapped once the widths are known.
+    cells: Vec<Option<Rc<Block>>>,
+    /// One per small row under the line.
+    amounts: Vec<Rc<Block>>,
+}
+
+/// A row that was set: the line, and the small rows under it.
 struct SetRow<'a> {
-    cells: Vec<Rc<Block>>,
+    strips: Vec<Strip<'a>>,
+}
+
+/// Blocks side by side, each with the column in whose place it stands.
+struct Strip<'a> {
+    cells: Vec<(usize, Rc<Block>)>,
+    /// Σ up to and with it.
     running: &'a str,
+}
+
+/// How the texts of a table look.
+#[derive(Clone, Copy)]
+struct Styles {
+    text: Style,
+    /// Of what stands under a line; its amount looks as the line's, so that digits stand below digits.
+    label: Style,
+}
+
+impl Styles {
+    fn of(sheets: &Sheets<'_>) -> Self {
+        let size = sheets.theme.settings.table.size_pt.0;
+        Self {
+            text: sheets.plain(size),
+            label: sheets.muted(size),
+        }
+    }
 }
 
 /// Writes the table from where the page stands. Its last row leaves `below` free: what stands there belongs to it.
 pub(super) fn write(sheets: &mut Sheets<'_>, table: &Table, below: f32) {
-    let text = sheets.plain(sheets.theme.settings.table.size_pt.0);
+    let styles = Styles::of(sheets);
     let head = sheets.style(
         size::LABEL,
         Weight::Bold,
         sheets.theme.settings.colours.muted,
     );
-    let numbers = set_narrow(sheets, table, text);
+    let narrow: Vec<Narrow> = table
+        .rows
+        .iter()
+        .map(|row| set_narrow(sheets, table, row, styles))
+        .collect();
     let heads: Vec<Rc<Block>> = table
         .columns
         .iter()
         .map(|(_, label)| sheets.set(label, head, None))
         .collect();
-    let places = arrange(sheets, table, &heads, &numbers);
+    let places = arrange(sheets, table, &heads, &narrow);
     let rows: Vec<SetRow<'_>> = table
         .rows
         .iter()
-        .zip(numbers)
-        .map(|(row, cells)| set_row(sheets, table, row, cells, &places, text))
+        .zip(narrow)
+        .map(|(row, narrow)| set_row(sheets, table, row, narrow, &places, styles))
         .collect();
     let writer = Writer {
         places,
         heads,
         carried: table.carried.as_ref(),
-        text,
+        text: styles.text,
         // A point more, so that rounding does not tear them apart.
         below: below + 1.0,
     };
     writer.write(sheets, &rows);
 }
 
-/// Sets the cells that are one line as a rule; `None` for those that are wrapped once the widths are known.
-fn set_narrow(sheets: &mut Sheets<'_>, table: &Table, text: Style) -> Vec<Vec<Option<Rc<Block>>>> {
-    let mut set = |row: &Row| -> Vec<Option<Rc<Block>>> {
-        let cells = row.cells.iter().zip(&table.columns);
-        cells
-            .map(|(cell, (column, _))| match column {
-                Column::Name => None,
-                Column::Sku => Some(sheets.set(cell, text, Some(SKU_WIDTH_MAX))),
-                _ => Some(sheets.set(cell, text, None)),
-            })
-            .collect()
-    };
-    table.rows.iter().map(&mut set).collect()
+/// Sets the cells that are one line as a rule.
+fn set_narrow(sheets: &mut Sheets<'_>, table: &Table, row: &Row, styles: Styles) -> Narrow {
+    let cells = row.cells.iter().zip(&table.columns);
+    let cells = cells.map(|(cell, (column, _))| match column {
+        Column::Name => None,
+        Column::Sku => Some(sheets.set(cell, styles.text, Some(SKU_WIDTH_MAX))),
+        _ => Some(sheets.set(cell, styles.text, None)),
+    });
+    let cells = cells.collect();
+    let amounts = row.under.iter();
+    let amounts = amounts.map(|under| sheets.set(&under.amount, styles.text, None));
+    Narrow {
+        cells,
+        amounts: amounts.collect(),
+    }
 }
 
-fn arrange(
-    sheets: &Sheets<'_>,
-    table: &Table,
-    heads: &[Rc<Block>],
-    cells: &[Vec<Option<Rc<Block>>>],
-) -> Vec<Place> {
+fn arrange(sheets: &Sheets<'_>, table: &Table, heads: &[Rc<Block>], rows: &[Narrow]) -> Vec<Place> {
+    let totals = table.place_of(Column::Total);
     let widest = |i: usize| {
-        let cells = cells.iter().filter_map(|row| row.get(i)?.as_ref());
+        let cells = rows.iter().filter_map(|row| row.cells.get(i)?.as_ref());
+        let amounts = rows.iter().flat_map(|row| &row.amounts);
+        let amounts = amounts.filter(|_| totals == Some(i));
         cells
-            .map(|cell| cell.width())
+            .chain(amounts)
+            .map(|block| block.width())
             .fold(heads[i].width(), f32::max)
     };
     let widths: Vec<Option<f32>> = table
@@ -128,17 +166,43 @@ fn set_row<'a>(
     sheets: &mut Sheets<'_>,
     table: &Table,
     row: &'a Row,
-    cells: Vec<Option<Rc<Block>>>,
+    narrow: Narrow,
     places: &[Place],
-    text: Style,
+    styles: Styles,
 ) -> SetRow<'a> {
-    let names = table.columns.iter().zip(places).zip(&row.cells).zip(cells);
-    let cells = names.map(|(((_, place), name), cell)| {
-        cell.unwrap_or_else(|| sheets.set(name, text, Some(place.width)))
+    let cells = row.cells.iter().zip(narrow.cells).zip(places);
+    let cells = cells.map(|((text, cell), place)| {
+        cell.unwrap_or_else(|| sheets.set(text, styles.text, Some(place.width)))
     });
-    SetRow {
-        cells: cells.collect(),
+    let line = Strip {
+        cells: cells.enumerate().collect(),
         running: &row.running,
+    };
+    let under = row.under.iter().zip(narrow.amounts);
+    let under =
+        under.map(|(under, amount)| set_under(sheets, table, under, amount, places, styles));
+    SetRow {
+        strips: std::iter::once(line).chain(under).collect(),
+    }
+}
+
+/// The label stands under the name, the amount under the line's own, where the table has such a column.
+fn set_under<'a>(
+    sheets: &mut Sheets<'_>,
+    table: &Table,
+    under: &'a Under,
+    amount: Rc<Block>,
+    places: &[Place],
+    styles: Styles,
+) -> Strip<'a> {
+    let label = table.place_of(Column::Name).map(|i| {
+        let width = places.get(i).map(|place| place.width);
+        (i, sheets.set(&under.label, styles.label, width))
+    });
+    let amount = table.place_of(Column::Total).map(|i| (i, amount));
+    Strip {
+        cells: label.into_iter().chain(amount).collect(),
+        running: &under.running,
     }
 }
 
@@ -177,9 +241,9 @@ impl Writer<'_> {
                 if whole {
                     break;
                 }
-                self.turn(sheets, brought);
+                self.turn(sheets, row.running(line).or(brought));
             }
-            brought = Some(row.running);
+            brought = row.strips.last().map(|strip| strip.running).or(brought);
         }
     }
 
@@ -223,22 +287,35 @@ impl Writer<'_> {
         sheets.y += self.head_height();
     }
 
-    /// Some lines of a row; its numbers stand with the first.
+    /// Some lines of a row; numbers stand with the first of their strip.
     fn row(&self, sheets: &mut Sheets<'_>, row: &SetRow<'_>, first: usize, lines: usize) {
-        let y = sheets.y + ROW_PADDING;
-        let mut height: f32 = 0.0;
-        for (cell, place) in row.cells.iter().zip(&self.places) {
-            let until = cell.lines().min(first + lines);
-            if first < until {
-                let x = place.x_of(cell);
-                sheets.leaf().lines(cell, first..until, x, y);
-                height = height.max(cell.height_of(first..until));
-            }
+        let mut left = lines;
+        sheets.y += ROW_PADDING;
+        for (strip, begins) in row.after(first) {
+            let until = strip.lines().min(begins + left);
+            left -= until - begins;
+            sheets.y += self.strip(sheets, strip, begins..until);
         }
-        sheets.y = y + height + ROW_PADDING;
+        sheets.y += ROW_PADDING;
         let colour = sheets.theme.settings.colours.rule;
         let under = sheets.y - HAIRLINE;
         sheets.rule(under, HAIRLINE, colour);
+    }
+
+    /// Some lines of a strip; answers how high they are.
+    fn strip(&self, sheets: &mut Sheets<'_>, strip: &Strip<'_>, lines: Range<usize>) -> f32 {
+        let (mut height, y): (f32, f32) = (0.0, sheets.y);
+        for (column, cell) in &strip.cells {
+            let lines = lines.start..cell.lines().min(lines.end);
+            if let Some(place) = self.places.get(*column)
+                && !lines.is_empty()
+            {
+                let x = place.x_of(cell);
+                height = height.max(cell.height_of(lines.clone()));
+                sheets.leaf().lines(cell, lines, x, y);
+            }
+        }
+        height
     }
 
     fn carry(
@@ -277,28 +354,74 @@ impl Place {
     }
 }
 
-impl SetRow<'_> {
+impl<'a> SetRow<'a> {
+    /// What is left when so many lines are written: strips, each with its first line that is not.
+    fn after(&self, lines: usize) -> impl Iterator<Item = (&Strip<'a>, usize)> {
+        let mut written = lines;
+        self.strips.iter().filter_map(move |strip| {
+            let begins = strip.lines().min(written);
+            written -= begins;
+            (begins < strip.lines()).then_some((strip, begins))
+        })
+    }
+
+    /// Σ of what stands on paper when so many lines are written: an amount stands with its strip's first line.
+    fn running(&self, lines: usize) -> Option<&'a str> {
+        let mut before = 0;
+        let begun = self.strips.iter().take_while(|strip| {
+            let begins = before;
+            before += strip.lines();
+            begins < lines
+        });
+        begun.last().map(|strip| strip.running)
+    }
+
+    /// The height from a line on.
+    fn height(&self, first: usize) -> f32 {
+        let left = self.after(first);
+        left.map(|(strip, begins)| strip.height(begins)).sum()
+    }
+
+    /// How many lines from `first` on fit, and whether these are all.
+    fn fit(&self, first: usize, height: f32) -> (usize, bool) {
+        let (mut fits, mut left) = (0, height);
+        for (strip, begins) in self.after(first) {
+            let (lines, whole) = strip.fit(begins, left);
+            fits += lines;
+            if !whole {
+                return (fits, false);
+            }
+            left -= strip.height(begins);
+        }
+        (fits, true)
+    }
+}
+
+impl Strip<'_> {
+    fn lines(&self) -> usize {
+        let cells = self.cells.iter();
+        cells
+            .map(|(_, cell)| cell.lines())
+            .max()
+            .unwrap_or_default()
+    }
+
     /// The height from a line on.
     fn height(&self, first: usize) -> f32 {
         let cells = self.cells.iter();
         cells
-            .map(|cell| cell.height_of(first..cell.lines()))
+            .map(|(_, cell)| cell.height_of(first..cell.lines()))
             .fold(0.0, f32::max)
     }
 
     /// How many lines from `first` on fit, and whether these are all.
     fn fit(&self, first: usize, height: f32) -> (usize, bool) {
-        let lines = self
-            .cells
-            .iter()
-            .map(|cell| cell.lines())
-            .max()
-            .unwrap_or_default();
+        let lines = self.lines();
         let fits = self
             .cells
             .iter()
-            .filter(|cell| cell.lines() > first)
-            .map(|cell| {
+            .filter(|(_, cell)| cell.lines() > first)
+            .map(|(_, cell)| {
                 let fits = cell.fit(first, height);
                 if first + fits == cell.lines() {
                     lines - first

@@ -1,6 +1,7 @@
 //! What comes off the press, as others read it.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod adjustments;
 mod pages;
 mod reader;
 mod themes;
@@ -11,25 +12,49 @@ use steelyard_domain::totals::{PricedLine, Totals};
 use steelyard_einvoice::cii;
 use steelyard_einvoice::issue::Numbered;
 use steelyard_einvoice::model::Invoice;
-use steelyard_paper::{Press, Theme, sample};
+use steelyard_paper::sample::{self, Sample};
+use steelyard_paper::{Press, Theme};
 use time::macros::date;
 
 fn press() -> Press {
     Press::new(Theme::plain()).unwrap()
 }
 
+/// A sample with allowances and charges, on lines and on the whole.
+fn allowances(lines: usize, prices: PriceMode) -> Sample {
+    Sample {
+        prices,
+        has_allowances: true,
+        ..Sample::of(lines)
+    }
+}
+
+fn abroad(buyer: sample::Buyer) -> Sample {
+    Sample {
+        buyer,
+        ..Sample::of(3)
+    }
+}
+
 fn documents() -> Vec<(String, Vec<u8>, Option<Invoice>)> {
     let press = press();
     let mut documents = Vec::new();
     for language in ["de", "en", "fr", "pl"] {
-        for invoice in [sample::invoice(3), sample::credit_note(3)] {
+        for (kind, invoice) in [
+            ("invoice", sample::invoice(3)),
+            ("credit-note", sample::credit_note(3)),
+            ("allowances", allowances(3, PriceMode::Net).invoice()),
+            ("gross", allowances(3, PriceMode::Gross).credit_note()),
+            ("hebrew", abroad(sample::Buyer::Hebrew).invoice()),
+            ("arabic", abroad(sample::Buyer::Arabic).invoice()),
+        ] {
             let pdf = press.invoice(&invoice, language).unwrap();
-            let name = format!("{}-{language}.pdf", invoice.number);
-            documents.push((name, pdf.bytes, Some(invoice)));
+            assert!(pdf.missing.is_empty(), "{kind}: {:?}", pdf.missing);
+            documents.push((format!("{kind}-{language}.pdf"), pdf.bytes, Some(invoice)));
         }
         let note = sample::delivery_note(3);
         let pdf = press.delivery_note(&note, language).unwrap();
-        documents.push((format!("{}-{language}.pdf", note.number), pdf.bytes, None));
+        documents.push((format!("delivery-note-{language}.pdf"), pdf.bytes, None));
     }
     documents
 }
@@ -109,7 +134,7 @@ fn an_invoice_carries_itself_as_data_and_its_metadata_say_so() {
 
 #[test]
 fn the_same_document_gives_the_same_bytes_on_any_press() {
-    let invoice = sample::invoice(40);
+    let invoice = allowances(40, PriceMode::Net).invoice();
     let one = press().invoice(&invoice, "de").unwrap().bytes;
     let press = press();
     assert_eq!(press.invoice(&invoice, "de").unwrap().bytes, one);

@@ -4,16 +4,7 @@ use rust_decimal::Decimal;
 use steelyard_paper::sample;
 
 use crate::press;
-use crate::reader::read_one;
-
-/// The text as a person reads it: every kind of space is one, hyphens that PDFium marks are hyphens.
-fn plain(text: &str) -> String {
-    let text = text.replace(['\u{2}', '\u{fffe}'], "-");
-    text.split(|c: char| c.is_whitespace() || c == '\u{202f}' || c == '\u{a0}')
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
+use crate::reader::{plain, read_one};
 
 #[test]
 fn an_invoice_says_everything_in_the_language_that_was_asked_for() {

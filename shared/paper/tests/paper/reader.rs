@@ -70,3 +70,12 @@ pub(crate) fn read(files: &[(String, &[u8])]) -> Option<BTreeMap<String, Found>>
 pub(crate) fn read_one(bytes: &[u8]) -> Option<Found> {
     read(&[("one.pdf".to_owned(), bytes)])?.into_values().next()
 }
+
+/// The text as a person reads it: every kind of space is one, hyphens that PDFium marks are hyphens.
+pub(crate) fn plain(text: &str) -> String {
+    let text = text.replace(['\u{2}', '\u{fffe}'], "-");
+    text.split(|c: char| c.is_whitespace() || c == '\u{202f}' || c == '\u{a0}')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -109,6 +109,66 @@ async fn all_of_few_are_found_once_each() {
 }
 
 #[tokio::test]
+async fn all_of_more_than_a_few_are_found_once_each_names_first() {
+    let shop = Shop::open().await;
+    let named = json!({"name": "a bolt"});
+    let told = json!({"name": "a thing", "description": "goes with a bolt"});
+    // As many names as the sample does not hold and the indexes of names do, and fewer of all than a search looks at.
+    let lines = (0..900).map(|number| {
+        let of = if number % 3 == 0 { &told } else { &named };
+        line(&format!("s{number:03}"), of)
+    });
+    import(&shop, lines).await;
+    let mut found = all_pages(&shop, "q=bolt&limit=100").await;
+    let is_named = |sku: &String| sku[1..].parse::<u32>().unwrap() % 3 != 0;
+    assert!(found.iter().take(600).all(is_named), "names first");
+    found.sort_unstable();
+    let expected: Vec<_> = (0..900).map(|n| format!("s{n:03}")).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn lists_of_staff_are_of_what_is_for_sale_and_what_is_not() {
+    let shop = Shop::open().await;
+    // More that is not for sale than is put in order at once.
+    let count = 2_400;
+    let status = |number: usize| ["active", "draft", "archived"][number % 3];
+    let lines = (0..count).map(|number| {
+        let rest = json!({
+            "name": format!("thing {}", number % 7), "status": status(number),
+            "category": if number % 5 == 0 { "fifth" } else { "other" },
+            "attributes": {"finish": if number % 11 == 0 { "matt" } else { "bright" }},
+            "prices": [{"currency": "GBP", "amount": if number % 13 == 0 { "9.99" } else { "2.50" }}],
+        });
+        line(&format!("s{number:04}"), &rest)
+    });
+    import(&shop, lines).await;
+    let lists: [(&str, &dyn Fn(usize) -> bool); 5] = [
+        ("", &|_| true),
+        ("category=fifth", &|n| n % 5 == 0),
+        ("attributes=finish:matt", &|n| n % 11 == 0),
+        ("currency=GBP&price_min=9", &|n| n % 13 == 0),
+        ("category=fifth&attributes=finish:matt", &|n| n % 55 == 0),
+    ];
+    for (filter, has) in lists {
+        let mut expected: Vec<_> = (0..count).filter(|number| has(*number)).collect();
+        expected.sort_unstable_by_key(|number| (number % 7, *number));
+        let sku = |number: &usize| format!("s{number:04}");
+        let all: Vec<_> = expected.iter().map(sku).collect();
+        expected.retain(|number| status(*number) == "active");
+        let for_sale: Vec<_> = expected.iter().map(sku).collect();
+        for (who, listed) in [("&include=all", all), ("", for_sale)] {
+            let list = format!("{filter}{who}");
+            let found = all_pages(&shop, &format!("{list}&limit=97")).await;
+            assert_eq!(found, listed, "{list}");
+            let counted = shop.get(&format!("?{list}&facets=true&limit=1")).await;
+            let counted = &counted.body["facets"]["products"];
+            assert_eq!(counted, listed.len(), "{list}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_whole_sku_is_first_and_hides_no_words() {
     let shop = Shop::open().await;
     // More SKUs begin so than are taken.
